@@ -1,11 +1,11 @@
-# Hirsel. The commands: make run, make check; also make, deps, bench, install, clean, format.
+# Hirsel. The commands: make run, make check; also make, deps, bench, install, clean, format, lint.
 # Each folder says in its build.mk what it adds; everything is built under build/.
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
 
 B := build
-CC ?= cc
+CC := $(if $(filter default undefined,$(origin CC)),cc,$(CC))
 CSTD := -std=c17 -D_GNU_SOURCE
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 OPT ?= -O2 -g
@@ -22,7 +22,9 @@ TESTS_UNIT :=
 TESTS_FUZZ :=
 BENCHES :=
 
-include $(sort $(wildcard */build.mk */*/build.mk))
+# tests/build.mk is last: it uses what the others set.
+include $(filter-out tests/build.mk,$(sort $(wildcard */build.mk */*/build.mk)))
+include tests/build.mk
 
 .PHONY: all
 all: $(PROGRAMS)
