@@ -35,6 +35,64 @@ $(B)/obj/%.o: %.c | $(B)/include/.protos
 
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
 
+JOBS ?= $(shell nproc)
+BUILD := $(MAKE) --no-print-directory -j$(JOBS) B=$(B)
+
+# The Debian packages of deps.txt that are missing.
+.PHONY: deps
+deps:
+	@.ci/deps
+
+# A session with the user's shell; without a terminal the tour of README.md.
+.PHONY: run
+run: deps
+	@$(BUILD) all
+	@if [ -t 0 ] && [ -t 1 ]; then \
+	    echo 'A session of Hirsel; leave it with exit. Try: hirsel settrans -c greet hello && cat greet'; \
+	    PATH="$(abspath $(B))/bin:$$PATH" exec $(B)/bin/hirsel run -- "$${SHELL:-/bin/bash}"; \
+	else \
+	    tests/tour $(B); \
+	fi
+
+# All tests, in less than ten minutes on two cores; run by root they run as nobody.
+# TESTS="pattern …" runs those only whose names match.
+.PHONY: check check-long
+check: deps
+	@$(BUILD) all tests-unit tests-fuzz benches
+	@$(BUILD) B=$(B)/asan SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" tests-unit
+	@tests/run --build $(B) $(TESTS)
+
+check-long: deps
+	@$(BUILD) all tests-unit tests-fuzz benches
+	@$(BUILD) B=$(B)/asan SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" tests-unit
+	@tests/run --long --build $(B) $(TESTS)
+
+.PHONY: bench
+bench: deps
+	@$(BUILD) all benches
+	@tests/bench/run --build $(B)
+
+PREFIX ?= /usr/local
+INSTALLED = $(filter $(B)/bin/% $(B)/libexec/% $(B)/lib/hirsel/%,$(PROGRAMS))
+MANUAL := $(wildcard docs/man/*.[1-9])
+
+.PHONY: install
+install: all
+	@for file in $(INSTALLED:$(B)/%=%); do \
+	    install -D -m 755 "$(B)/$$file" "$(DESTDIR)$(PREFIX)/$$file" || exit 1; \
+	done
+	@for page in $(MANUAL); do \
+	    install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}" || exit 1; \
+	done
+
+C_FILES := $(filter-out build/%,$(wildcard */*.[ch] */*/*.[ch] */*/*/*.[ch]))
+
+.PHONY: format lint
+format:
+	clang-format -i $(C_FILES)
+lint:
+	clang-format --dry-run -Werror $(C_FILES)
+
 .PHONY: clean
 clean:
 	rm -rf build
