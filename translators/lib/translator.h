@@ -2,54 +2,73 @@
  *
  * A translator fills a struct translator and calls translator_run from main. Every callback is
  * optional. Tier 1: `open` alone: each open of the node gets the descriptor that it answers, and
- * after the open nothing is asked. Tier 2: a tree of nodes (`root`, `lookup`, `list`, …).
+ * after the open nothing is asked. Tier 2: a tree of nodes, made with node_new, whose files are
+ * filled when they are first opened.
  * Modelled on plan9port's lib9p: a struct of callbacks, NULL meaning the default, one way out.
  *
- * Callbacks return 0 or a positive errno unless said otherwise. All run in one thread on one libev
- * loop; one that can't answer at once keeps the struct request and answers later with request_done
- * or request_done_descriptor (exactly once).
+ * All runs in one thread on one libev loop. A callback that can't answer at once keeps the struct
+ * request, or the node, and answers later (exactly once).
  *
  * The library keeps: the mirror (identity of nodes and backing files, docs/architecture.md), the
  * placeholders of opened directories, walking and "go on there" for symlinks, options
- * (fsysopts), go-away, tracing, narrowing. */
+ * (fsysopts), go-away, cancelling, narrowing. Everything is read-only except what tier 1's own
+ * descriptors allow.
+ *
+ * Functions return 0 or a positive errno, or a pointer that is NULL with errno set, unless said
+ * otherwise. */
 #ifndef HIRSEL_TRANSLATOR_H
 #define HIRSEL_TRANSLATOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 struct ev_loop;
-struct request; /* a call that waits for its answer */
 
-/* A node of a tier 2 translator's tree. Made by the translator (node_new), owned by the library
- * from then on: it lives as long as the translator. */
+/* An open that waits for its answer. */
+struct request;
+
+/* A node of a tier 2 translator's tree: it lives as long as the translator. */
 struct node;
+
+/* Who takes a list of options. */
+typedef void option_taker(void *to, const char *option);
 
 struct translator {
     const char *name;      /* for the log: "hello" */
     const char *arguments; /* for --help: "FILE" */
     const char *summary;   /* one line for --help */
-    bool directory;        /* the node is a directory (tier 2); else a file */
-    const char *device;    /* --describe says "device PATH": stat is that file's */
-    /* Before anything is served: check arguments (argv[0] is the name), open what one needs.
-     * `state` is set to the translator's own. A message to stderr and an errno end it. */
-    int (*start)(int argc, char **argv, void **state);
+    const char *help;      /* further lines for --help, or NULL */
+    bool directory;        /* the node is a directory (tier 2); else a file (tier 1) */
+    const char *device;    /* the node is like that device: stat is that file's */
 
-    /* Tier 1: answer an open of the node. Return the descriptor (the library closes its copy), or
-     * a negative errno. `flags` as open(2). */
-    int (*open)(void *state, int flags);
+    /* Read the command line (argv[0] is the name) and set *state to the translator's own. No file
+     * is touched: --describe runs it too. A message to stderr and an errno end the program. NULL:
+     * there are no arguments. */
+    int (*configure)(int argc, char **argv, void **state);
+    /* Open what one needs, before anything is served. A message to stderr and an errno end it. */
+    int (*start)(void *state);
+    /* After start give up all but what serving takes: no sockets, no exec, no file but one's own
+     * node directory; what start opened stays open. Best effort where the kernel lacks Landlock. */
+    bool narrow;
 
-    /* Tier 2. */
-    struct node *(*root)(void *state);
-    /* Fill a file node's backing file: `descriptor` is the empty mirror, open for writing. Called
-     * once for each node, at its first open. May answer later. */
-    void (*fill)(void *state, struct node *node, int descriptor, struct request *request);
+    /* Tier 1: somebody opens the node. Answer with request_text, request_descriptor,
+     * request_content or request_done. */
+    void (*open)(struct request *request);
+
+    /* Tier 2: the content of a file is wanted for the first time: now or later call
+     * node_fill_begin, write, node_fill_end. Not called again for a node before node_fill_end. */
+    void (*fill)(struct node *node, void *state);
+    /* Nobody waits for it any longer. The filling may go on or be ended; node_fill_end is owed
+     * either way. NULL: it goes on. */
+    void (*fill_unwanted)(struct node *node, void *state);
+
     /* Options, as fsysopts shows and sets them. */
-    int (*options_get)(void *state, void (*add)(void *to, const char *option), void *to);
+    void (*options_get)(void *state, option_taker *add, void *to);
     int (*options_set)(void *state, const char *option);
-    /* Asked before going away; EBUSY refuses unless forced. */
+    /* Asked before going away; EBUSY refuses unless `force`. */
     int (*go_away)(void *state, bool force);
 };
 
@@ -59,33 +78,93 @@ int translator_run(int argc, char **argv, const struct translator *translator);
 /* The loop, for translators that watch descriptors or work in slices. */
 struct ev_loop *translator_loop(void);
 
-/* A descriptor to read `text` from (a sealed memfd is not used: see the mirror). For `open`. */
-int translator_text(const char *text, size_t length);
+/* One line to the session's log. Control characters are escaped. */
+void translator_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- nodes of tier 2 ---- */
+/* In `start`: requests wait until translator_ready is called; its error, if not 0, answers them
+ * all. */
+void translator_hold(void);
+void translator_ready(int error);
 
-/* A node named `name` (bytes, no '/', not "." or "..", at most 255) below `parent` (NULL: a root).
- * `attributes` gives mode (type included), times, size; device and inode come from the mirror,
- * owner is the user. NULL with errno: ENOMEM, EEXIST, EINVAL (a bad name), ENOTDIR. */
+/* In `start`, for tier 2: what the mirror was made from, in words that differ whenever the content
+ * does. A mirror that a former life left is used again if the words are the same, else removed. */
+int translator_source(const char *words);
+
+/* How many bytes may still be written to the session's directory before its file system is as
+ * good as full. */
+uint64_t translator_space(void);
+
+/* ---- tier 1: answering an open, exactly once ---- */
+
+void *request_state(const struct request *request);
+/* As of open(2). */
+int request_flags(const struct request *request);
+/* True if the open asks to write: then it is answered with EROFS. */
+bool request_refused_writing(struct request *request);
+/* Answer with an errno. */
+void request_done(struct request *request, int error);
+/* Answer with a descriptor (taken over); a negative one stands for errno. */
+void request_descriptor(struct request *request, int descriptor);
+/* Answer with a file that holds `text` (copied). A writer gets EROFS. */
+void request_text(struct request *request, const char *text, size_t length);
+/* Told when the asker no longer waits; the request must still be answered. */
+typedef void request_cancelled(struct request *request, void *context);
+void request_on_cancel(struct request *request, request_cancelled *cancelled, void *context);
+
+/* Content that is gathered in a file: made, written by its descriptor, and given as the answer or
+ * dropped. */
+struct content;
+struct content *content_new(void);
+int content_descriptor(const struct content *content);
+void content_drop(struct content *content);
+/* Answer with a file of this content (taken over). */
+void request_content(struct request *request, struct content *content);
+
+/* ---- tier 2: the tree ---- */
+
+/* The node itself. */
+struct node *node_root(void);
+/* A node named `name` (bytes, no '/', no NUL, not "." or "..", at most 255) below `parent`.
+ * `attributes` gives mode (regular file, directory or symlink), mtime and size; device and inode
+ * come from the mirror, the owner is the user. NULL: ENOMEM, EEXIST, EINVAL (a bad name or type),
+ * ENOTDIR, ENAMETOOLONG (the path would be too long for the mirror). */
 struct node *node_new(struct node *parent, const char *name, size_t name_length,
-                      const struct stat *attributes, void *data);
-/* The symlink's text (copied). */
+                      const struct stat *attributes);
+/* A symlink's text (copied). EINVAL: empty, or NUL within; ENAMETOOLONG. */
 int node_set_target(struct node *node, const char *target, size_t length);
-/* Make `node` another name of `original` (a hard link): same identity, same content. */
+/* Make the regular file or symlink `node` another name of `original`: same identity and content.
+ * Before either was looked up. */
 int node_set_link(struct node *node, struct node *original);
-void node_set_attributes(struct node *node, const struct stat *attributes);
-const struct stat *node_attributes(const struct node *node);
+/* Before the node was looked up: change what it is, as when a later entry of an archive takes a
+ * name again. Names that were linked to it keep what they had. ENOTEMPTY: a directory with
+ * something in it becomes none; EBUSY: it was looked up. */
+int node_replace(struct node *node, const struct stat *attributes);
+/* Mode (type included) of a node. */
+mode_t node_mode(const struct node *node);
+uint64_t node_size(const struct node *node);
+void node_set_size(struct node *node, uint64_t size);
+void node_set_times(struct node *node, mode_t mode, struct timespec modified);
 struct node *node_find(struct node *parent, const char *name, size_t name_length);
 struct node *node_parent(const struct node *node);
 /* Children in the order of making; NULL ends. */
 struct node *node_first(const struct node *node);
 struct node *node_next(const struct node *node);
-void *node_data(const struct node *node);
-void node_set_data(struct node *node, void *data);
-/* The node that a hard link stands for, or itself. */
+/* The node that a hard link stands for, or itself: it alone is filled, and its data counts. */
 struct node *node_original(struct node *node);
+uint64_t node_data(const struct node *node);
+void node_set_data(struct node *node, uint64_t data);
+/* Its path below the root, for the log; valid until the next call. */
+const char *node_name(const struct node *node);
 
-/* ---- answering later ---- */
-void request_done(struct request *request, int error);
+/* ---- tier 2: filling ---- */
+
+/* Whether the backing file is complete. */
+bool node_filled(struct node *node);
+/* The empty backing file of a regular file, to be written by pwrite in any order; the library's.
+ * Also without having been asked, to fill ahead. Negative errno: -EEXIST: it is filled. */
+int node_fill_begin(struct node *node);
+/* Filled, or given up with `error`: who waits is answered. The file gets its size, mode and time
+ * here. A given-up file is empty again, and asked for anew by the next open. */
+void node_fill_end(struct node *node, int error);
 
 #endif
