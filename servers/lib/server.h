@@ -21,25 +21,36 @@ struct server {
     const char *directory; /* the session's, absolute; set by server_run */
     struct ev_loop *loop;  /* set by server_run, as are the next three */
     struct port_set *ports;
-    struct port *control;  /* to init; its hang-up ends the server */
+    struct port *control; /* to init; its hang-up ends the server */
     struct listener *listener;
 
     const struct rpc_operation *operations;         /* what is served on the listening socket */
     const struct rpc_operation *control_operations; /* what init sends on the control channel */
     port_arrival *arrival;                          /* may be NULL */
-    int (*start)(struct server *server);            /* before INIT_READY; an errno ends the server */
+    int (*start)(struct server *server); /* before INIT_READY; an errno ends the server */
     const int *system_calls; /* besides the frame's own: what narrowing still allows; ended by -1 */
     void *state;             /* the server's own; the context of all operations is the server */
+    struct server_frame *frame; /* the frame's own */
 };
 
 /* Run until init's end of the control channel closes or SIGTERM comes. The exit status. */
 int server_run(struct server *server, int argc, char **argv);
 
+/* Give up for good all system calls but the frame's own and `system_calls` (ended by -1; NULL: none
+ * besides): others fail with EPERM and are written to the kernel's log. server_run does it after
+ * `start`. 0 or a positive errno. */
+int server_narrow(const int *system_calls);
+
+/* Let this program have as many descriptors as the hard limit allows (at most 16,384): a server
+ * has one for each connection. `before` (may be NULL) gets the limits as they were. */
+struct rlimit;
+void server_raise_descriptors(struct rlimit *before);
+
 /* One line to the session's log: time, server, text. Control characters are escaped. */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_name(const char *name);
 
-/* The start time (field 22 of /proc/PID/stat) and parent of a process; ESRCH. */
+/* The start time (field 22 of /proc/PID/stat) and parent of a process: 0, or ESRCH. */
 int process_stat(pid_t pid, pid_t *parent, uint64_t *start_time);
 
 /* The process trees that init knows, kept up to date by the frame: the root of the tree that `pid`

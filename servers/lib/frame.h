@@ -1,0 +1,19 @@
+/* What the frame keeps for a server; private to servers/lib. */
+#ifndef HIRSEL_FRAME_H
+#define HIRSEL_FRAME_H
+
+#include "servers/lib/server.h"
+
+struct server_frame {
+    struct tree *trees;
+    size_t tree_count;
+    size_t tree_size;
+    void (*removed)(struct server *server, const struct tree *tree);
+    struct ev_signal terminate;
+    int status; /* with which server_run returns */
+};
+
+int tree_add(struct server *server, const struct tree *tree);
+void tree_remove(struct server *server, pid_t pid, uint64_t start_time);
+
+#endif

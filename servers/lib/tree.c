@@ -1,0 +1,87 @@
+/* The process trees that init knows, and descent: which of them a process belongs to. */
+#include "servers/lib/frame.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* No process is deeper below its tree's root than this; the bound ends a walk through pids that
+ * change hands while it goes on. */
+#define DEPTH_MAX 4096
+
+int tree_add(struct server *server, const struct tree *tree)
+{
+    struct server_frame *frame = server->frame;
+
+    for (size_t i = 0; i < frame->tree_count; i++) {
+        if (frame->trees[i].pid == tree->pid) {
+            frame->trees[i] = *tree;
+            return 0;
+        }
+    }
+    if (frame->tree_count == frame->tree_size) {
+        size_t larger = frame->tree_size == 0 ? 16 : frame->tree_size * 2;
+        struct tree *moved = reallocarray(frame->trees, larger, sizeof *moved);
+
+        if (moved == NULL)
+            return ENOMEM;
+        frame->trees = moved;
+        frame->tree_size = larger;
+    }
+    frame->trees[frame->tree_count++] = *tree;
+    return 0;
+}
+
+void tree_remove(struct server *server, pid_t pid, uint64_t start_time)
+{
+    struct server_frame *frame = server->frame;
+
+    for (size_t i = 0; i < frame->tree_count; i++) {
+        struct tree gone = frame->trees[i];
+
+        if (gone.pid != pid || gone.start_time != start_time)
+            continue;
+        frame->trees[i] = frame->trees[--frame->tree_count];
+        if (frame->removed != NULL)
+            frame->removed(server, &gone);
+        return;
+    }
+}
+
+size_t tree_list(struct server *server, const struct tree **trees)
+{
+    *trees = server->frame->trees;
+    return server->frame->tree_count;
+}
+
+void tree_on_removed(struct server *server, void (*removed)(struct server *, const struct tree *))
+{
+    server->frame->removed = removed;
+}
+
+static const struct tree *root_find(struct server *server, pid_t pid, uint64_t start_time)
+{
+    struct server_frame *frame = server->frame;
+
+    for (size_t i = 0; i < frame->tree_count; i++)
+        if (frame->trees[i].pid == pid && frame->trees[i].start_time == start_time)
+            return &frame->trees[i];
+    return NULL;
+}
+
+const struct tree *tree_of(struct server *server, pid_t pid)
+{
+    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+        pid_t parent;
+        uint64_t start_time;
+        const struct tree *root;
+
+        if (process_stat(pid, &parent, &start_time) != 0)
+            return NULL;
+        root = root_find(server, pid, start_time);
+        if (root != NULL)
+            return root;
+        pid = parent;
+    }
+    return NULL;
+}
