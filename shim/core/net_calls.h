@@ -1,0 +1,89 @@
+/* Between the files of net_call. */
+#ifndef HIRSEL_NET_CALLS_H
+#define HIRSEL_NET_CALLS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "shim/arch/x86_64/syscall.h"
+#include "shim/core/net_name.h"
+#include "shim/core/space.h"
+
+struct net_view {
+    uint32_t mode; /* enum space_network, not SPACE_NET_HOST */
+    uint32_t slice;
+};
+
+/* The call as the program made it. */
+static inline long call_native(long number, const long arguments[6])
+{
+    return system_call(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                       arguments[5]);
+}
+
+/* net_memory.c: the program's memory, which may be anything. */
+
+/* Copy from the program: false where it can't be read (the kernel then says EFAULT). At most a
+ * page. */
+bool memory_read(void *to, long from, size_t length);
+/* Whether an int can be written there; it is overwritten. Any socket will do. */
+bool memory_writable(long at, long socket);
+
+/* What a program's socket address is for us. */
+enum net_family {
+    NET_FAMILY_NATIVE, /* not ours, or malformed: the kernel has the right answer */
+    NET_FAMILY_INET,
+    NET_FAMILY_INET6,
+    NET_FAMILY_UNSPECIFIED, /* AF_UNSPEC in the form of AF_INET */
+};
+enum net_family address_read(struct net_name *name, long address, long length);
+/* The least room that holds a whole name: family, port, address. */
+#define ADDRESS_NAME_ROOM 8u
+/* Put the port and address of `name` where the kernel has just written a socket address, in a
+ * buffer of `room` bytes. */
+void address_patch(long address, uint32_t room, struct net_name name);
+/* The IPv4 name in a socket address that the kernel has just written; false for another family. */
+bool address_name(long address, uint32_t room, struct net_name *name);
+
+/* net_socket.c: questions to the kernel. */
+
+struct sockaddr_in socket_address(struct net_name name);
+/* IPPROTO_TCP, IPPROTO_UDP, ...; 0 for families without; -EBADF, -ENOTSOCK. */
+long socket_protocol(long descriptor);
+/* `number` is SYS_getsockname or SYS_getpeername. False where it has none, or none of IPv4. */
+bool socket_name(long descriptor, long number, struct net_name *name);
+long socket_option(long descriptor, int level, int option);
+long socket_bind(long descriptor, struct net_name name);
+long socket_connect(long descriptor, struct net_name name);
+bool socket_bound(long descriptor);
+
+/* net_bind.c */
+
+/* Bind a TCP socket so that 0.0.0.0 and 127.0.0.1 exclude each other, as natively. */
+long bind_stream(struct net_view view, long descriptor, struct net_name program);
+/* Give a datagram socket that has no name one in the slice, so that it can be answered. */
+long bind_datagram_source(struct net_view view, long descriptor);
+long call_bind(struct net_view view, const long arguments[6]);
+long call_listen(struct net_view view, const long arguments[6]);
+
+/* net_connect.c */
+
+/* 0 where a program may reach `program`, else why not, as an empty or missing network says. */
+long reach_refused(struct net_view view, struct net_name program);
+long call_connect(struct net_view view, const long arguments[6]);
+
+/* net_message.c */
+long call_sendto(struct net_view view, const long arguments[6]);
+long call_recvfrom(struct net_view view, const long arguments[6]);
+long call_sendmsg(struct net_view view, const long arguments[6]);
+long call_recvmsg(struct net_view view, const long arguments[6]);
+long call_sendmmsg(struct net_view view, const long arguments[6]);
+long call_recvmmsg(struct net_view view, const long arguments[6]);
+
+/* Datagrams have no fallback to a wildcard: 0.0.0.0 is 127.0.0.1 for them. */
+struct net_name datagram_name(struct net_view view, struct net_name program);
+
+#endif

@@ -1,0 +1,103 @@
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/syscall.h>
+
+#include "shim/core/net_calls.h"
+
+/* On the loopback a connection is made or refused inside connect(2) itself, unless the kernel puts
+ * the packets off to a thread of its own (ksoftirqd), or a full listen queue drops them. */
+#define SETTLE_NANOSECONDS 2000000
+#define SETTLE_LATE_SECONDS 1
+
+long reach_refused(struct net_view view, struct net_name program)
+{
+    switch (net_name_place(program.address)) {
+    case NET_PLACE_LOOPBACK:
+    case NET_PLACE_WILDCARD:
+        return view.mode == SPACE_NET_PRIVATE ? 0 : -ECONNREFUSED;
+    case NET_PLACE_UNUSED:
+        return -ECONNREFUSED;
+    default:
+        return -ENETUNREACH;
+    }
+}
+
+/* What became of a connection in progress: POLLERR or POLLHUP where it failed, 0 where it still
+ * goes on. Signals wait: an interruption would lose the answer. */
+static short settle(long descriptor, long seconds, long nanoseconds)
+{
+    struct pollfd poll = {.fd = (int)descriptor, .events = POLLOUT};
+    struct timespec time = {seconds, nanoseconds};
+    uint64_t all_signals = ~0ull;
+    long result = system_call(SYS_ppoll, (long)&poll, 1, (long)&time, (long)&all_signals,
+                              sizeof all_signals, 0);
+    return result == 1 ? poll.revents : 0;
+}
+
+/* Whether something is bound to this name. */
+static bool name_taken(struct net_name name)
+{
+    long probe = system_call(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0);
+    if (system_failed(probe))
+        return true;
+    long result = socket_bind(probe, name);
+    system_call(SYS_close, probe, 0, 0, 0, 0, 0);
+    return result == -EADDRINUSE;
+}
+
+/* Connect; a refusal is told even on a socket that does not wait. */
+static long connect_settled(long descriptor, struct net_name name, bool must_know)
+{
+    long result = socket_connect(descriptor, name);
+    if (result != -EINPROGRESS)
+        return result;
+    short events = settle(descriptor, 0, must_know ? SETTLE_NANOSECONDS : 0);
+    if (events == 0 && must_know && !name_taken(name))
+        events = settle(descriptor, SETTLE_LATE_SECONDS, 0);
+    if (!(events & (POLLERR | POLLHUP)))
+        return result;
+    /* Again: the kernel tells the error and makes the socket fit for the next connect. */
+    return socket_connect(descriptor, name);
+}
+
+static long connect_stream(struct net_view view, long descriptor, struct net_name program)
+{
+    /* As natively, the listener on the very address comes before one on 0.0.0.0. */
+    long result = connect_settled(descriptor, net_name_in(view.slice, program), true);
+    if (result != -ECONNREFUSED)
+        return result;
+    /* The wildcard listener's address can't say which one was asked for: our own does. */
+    if (program.address != 0 && program.address != (NET_LOOPBACK | 1) && !socket_bound(descriptor))
+        socket_bind(descriptor, net_name_client(view.slice, program));
+    struct net_name wildcard = {0, program.port};
+    return connect_settled(descriptor, net_name_in(view.slice, wildcard), false);
+}
+
+long call_connect(struct net_view view, const long arguments[6])
+{
+    struct net_name program;
+    enum net_family family = address_read(&program, arguments[1], arguments[2]);
+    /* AF_UNSPEC ends a connection. */
+    if (family == NET_FAMILY_NATIVE || family == NET_FAMILY_UNSPECIFIED)
+        return call_native(SYS_connect, arguments);
+    long protocol = socket_protocol(arguments[0]);
+    if (protocol <= 0)
+        return call_native(SYS_connect, arguments);
+    if (family == NET_FAMILY_INET6) {
+        if (socket_option(arguments[0], SOL_SOCKET, SO_DOMAIN) == AF_INET6)
+            return -ENETUNREACH;
+        return call_native(SYS_connect, arguments);
+    }
+    long refused = reach_refused(view, program);
+    if (refused != 0)
+        return refused;
+    if (protocol == IPPROTO_TCP)
+        return connect_stream(view, arguments[0], program);
+    if (protocol != IPPROTO_UDP)
+        return -ENETUNREACH;
+    long result = bind_datagram_source(view, arguments[0]);
+    if (system_failed(result))
+        return result;
+    return socket_connect(arguments[0], datagram_name(view, program));
+}
