@@ -1,0 +1,202 @@
+#!/bin/bash
+# timeout: 240
+# A real .tar.xz behind a node, used by real programs, against the same archive unpacked.
+# HIRSEL_TEST_TARBALL names one to use; else a Debian source tarball if apt has source lists; else
+# one is packed from what the machine has.
+. "$(dirname "$0")/lib.sh"
+
+tarball() {
+    if [[ -n ${HIRSEL_TEST_TARBALL:-} ]]; then
+        cp "$HIRSEL_TEST_TARBALL" source.tar.xz
+    elif apt-cache showsrc hello 2>/dev/null | grep -q '^Package: hello' &&
+        (mkdir -p fetch && cd fetch && timeout 60 apt-get -q source --download-only -o APT::Sandbox::User= xz-utils) >/dev/null 2>&1 &&
+        ls fetch/*.orig.tar.xz >/dev/null 2>&1; then
+        cp fetch/*.orig.tar.xz source.tar.xz
+    else
+        local tree=parts-1.0
+        mkdir -p $tree
+        cp -r /usr/include/linux $tree/headers
+        cp -r /usr/share/perl/5*/unicore $tree/data 2>/dev/null || cp -r /usr/share/doc/bash $tree/data
+        cp -rL /usr/lib/python3/dist-packages $tree/python 2>/dev/null
+        find $tree -type d -name __pycache__ -prune -exec rm -rf {} +
+        find $tree -name '*.pl' -exec touch -d '2019-03-04 05:06:07.125' {} +
+        XZ_OPT=-0 tar cJf source.tar.xz --owner=0 --group=0 $tree
+        rm -rf $tree
+    fi
+    rm -rf fetch
+}
+
+# What every real tarball may lack, in a second archive: odd links, modes, names, sizes.
+oddities() {
+    local tree=odd
+    mkdir -p $tree/{bin,src,deep/er/and/deeper,empty,py/package}
+    c_project $tree/project 12
+    printf '#!/bin/sh\necho "script $0 $# $1"\n' >$tree/bin/script
+    printf '#!/usr/bin/python3\nimport sys\nprint(sys.argv[1:])\n' >$tree/bin/script.py
+    chmod 755 $tree/bin/script*
+    cp /usr/bin/echo $tree/bin/elf
+    gcc -static -o $tree/bin/static -x c - <<<'#include <stdio.h>
+int main(void) { puts("static"); return 0; }'
+    gcc -O1 -shared -fPIC -o $tree/bin/libnumber.so -x c - <<<'int number(void) { return 41; }'
+    printf 'import package.part\nVALUE = package.part.VALUE + 1\n' >$tree/py/module.py
+    echo 'VALUE = 6' >$tree/py/package/part.py && : >$tree/py/package/__init__.py
+    seq 1000000 >$tree/big && truncate -s 40M $tree/sparse
+    printf x | dd of=$tree/sparse bs=1 seek=30000000 conv=notrunc status=none
+    ln $tree/big $tree/deep/hard
+    ln -s ../bin/script $tree/deep/to_script && ln -s deep/er/and $tree/to_folder && ln -s nowhere $tree/dangling
+    ln -s /etc/hostname $tree/absolute && ln -s ../../outside $tree/deep/outside && ln -s loop $tree/loop
+    : >$tree/nothing && echo private >$tree/private && chmod 600 $tree/private
+    chmod 2750 $tree/deep/er && chmod 555 $tree/empty
+    printf a >"$tree/$(printf 'new\nline')" && printf b >$tree/$'bytes\xff\xfe' && printf c >"$tree/ space "
+    printf d >"$tree/$(printf 'n%.0s' $(seq 255))" && mkfifo $tree/fifo
+    touch -h -d '2001-02-03 04:05:06' $tree/deep/to_script $tree/big && touch -d '1999-01-01' $tree/deep/er $tree/empty
+    tar c --format=pax -f odd.tar $tree
+    xz -0 -k odd.tar && gzip -k odd.tar && bzip2 -k odd.tar
+    (cd $tree/py && zip -qr "$WORK/py.zip" .)
+    (cd $tree && zip -qry "$WORK/odd.zip" project deep/er)
+    ar rc parts.a $tree/big $tree/private
+    chmod 755 $tree/empty && rm -rf $tree
+}
+
+# How a folder looks, without what is the file system's own (a folder's size and link count).
+looks() {
+    (cd "$1" && find . -type d -printf '%p d %m %U %T@\n' -o -printf '%p %y %m %n %s %U %T@ %l\n' | LC_ALL=C sort)
+}
+
+listed() {
+    (cd "$1" && ls -AlR --time-style=full-iso | grep -v '^total ' | awk '/^d/ { $2 = $5 = "-" } { print }')
+}
+
+# agree NAME COMMAND: run in the unpacked tree natively and below the node in the session.
+agree() {
+    local name=$1 command=$2 native status
+    (cd "$plain" && bash -c "$command") >"$WORK/n.out" 2>&1 </dev/null
+    native=$?
+    (cd / && in_session bash -c "cd '$node' && $command") >"$WORK/s.out" 2>&1 </dev/null
+    status=$?
+    sed -i "s,$plain,HERE,g" "$WORK/n.out"
+    sed -i "s,$node,HERE,g" "$WORK/s.out"
+    if ((status == native)) && cmp -s "$WORK/n.out" "$WORK/s.out"; then
+        ok "$name (status $native, $(wc -l <"$WORK/n.out") lines)"
+    else
+        not_ok "$name"
+        echo "#   status $status, natively $native"
+        diff -a "$WORK/n.out" "$WORK/s.out" | head -12 | sed 's/^/#   /'
+    fi
+}
+export -f looks listed
+
+tarball
+oddities
+mkdir unpacked plain
+tar xf source.tar.xz -C unpacked
+tar xf odd.tar -C plain
+echo 'outside of it' >outside && cp outside plain/outside
+
+session_start
+node=$WORK/node plain=$WORK/unpacked
+check 'settrans of a real .tar.xz' hirsel settrans --session t -c "$node" archive "$WORK/source.tar.xz"
+in_session ls -l "$WORK" >list 2>&1
+if grep -q '^d.* node$' list; then ok 'ls -l shows a directory'; else not_ok 'ls -l shows a directory' && show list; fi
+if [[ -z $(server_pid archive) ]]; then ok 'ls -l did not start it'; else not_ok 'ls -l did not start it'; fi
+prints 'showtrans' "archive $WORK/source.tar.xz" hirsel showtrans --session t "$node"
+
+agree 'find' 'find . | LC_ALL=C sort'
+agree 'ls -lR' 'listed .'
+agree 'modes, owners, sizes, times, links' 'looks .'
+agree 'contents' 'find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum'
+check 'cp -a out of it' in_session cp -a "$node" "$WORK/copied"
+looks unpacked >a && looks copied >b
+check 'the copy looks the same' cmp a b
+check 'the copy is the same' diff -r --no-dereference unpacked copied
+check 'diff -r against the unpacked tree' in_session diff -r --no-dereference "$node" unpacked
+agree 'tar c' 'tar c --sort=name --numeric-owner . | sha256sum'
+agree 'grep -r' 'grep -rIc the . | LC_ALL=C sort'
+agree 'du of files, wc' 'find . -type f -print0 | LC_ALL=C sort -z | xargs -0 wc -c | tail -n 1'
+
+node=$WORK/odd plain=$WORK/plain/odd
+check 'settrans of a .tar' hirsel settrans --session t -c "$node.node" archive "$WORK/odd.tar.xz"
+node=$WORK/odd.node/odd
+agree 'odd things look the same' 'looks .'
+agree 'odd things hold the same' 'find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum'
+agree 'a script runs' 'bin/script one two; ./bin/script.py a; deep/to_script x; sh bin/script'
+agree 'ELF files run' 'bin/elf hello && bin/static'
+agree 'a library from inside' 'python3 -c "import ctypes; print(ctypes.CDLL(\"$PWD/bin/libnumber.so\").number())"'
+agree 'gcc -c of a file inside' 'gcc -O1 -Iproject/include -c -o "$WORK/x.o" project/src/part_3.c && nm "$WORK/x.o"'
+agree 'make of the project, out of tree' 'make -s -f project/Makefile -C project -n | md5sum'
+agree 'python imports from it' 'PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=py python3 -c "import module, package; print(module.VALUE, module.__file__)"'
+agree 'mmap, seek, pread' 'python3 -c "
+import mmap, os
+f = open(\"sparse\", \"rb\"); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+print(len(m), m.find(b\"x\")); f.seek(30000000); print(f.read(3)); print(os.pread(f.fileno(), 2, 29999999))
+f = open(\"big\", \"rb\"); f.seek(-8, 2); print(f.read())"'
+agree 'lstat, fstat and readdir agree' 'python3 -c "
+import os
+def identity(s): return s.st_dev, s.st_ino
+for root, folders, files in os.walk(\".\"):
+    for e in sorted(os.scandir(root), key=lambda e: e.name):
+        a = os.lstat(e.path); assert e.inode() == a.st_ino, e.path
+        if e.is_file(follow_symlinks=False) or e.is_dir(follow_symlinks=False):
+            fd = os.open(e.path, os.O_RDONLY); assert identity(os.fstat(fd)) == identity(a), e.path; os.close(fd)
+assert identity(os.stat(\"big\")) == identity(os.stat(\"deep/hard\")) and os.stat(\"big\").st_nlink == 2
+print(\"agree\")"'
+agree 'symlinks out of it and beyond' 'cat absolute dangling loop 2>&1; readlink absolute deep/outside to_folder; realpath to_folder; ls to_folder/; stat -c %F to_folder to_folder/.'
+prints 'a relative symlink that leads out' 'outside of it' in_session bash -c "cp '$WORK/outside' '$WORK/odd.node.o'; cat '$WORK/odd.node.o'"
+agree 'cwd inside' 'cd deep/er && pwd && ls -a && cat ../../private && cd and && pwd -P && cd ../../.. && pwd && readlink /proc/self/cwd && cd to_folder && pwd && pwd -P && cd .. && pwd -P'
+agree 'dirfds inside' 'python3 -c "
+import os
+d = os.open(\"deep\", os.O_RDONLY | os.O_DIRECTORY)
+print(sorted(os.listdir(d)), os.stat(\"hard\", dir_fd=d).st_size, os.readlink(\"to_script\", dir_fd=d))
+print(os.read(os.open(\"../private\", os.O_RDONLY, dir_fd=d), 9)); e = os.open(\"er\", os.O_RDONLY, dir_fd=d)
+os.fchdir(e); print(os.getcwd(), os.stat(\"..\").st_ino == os.fstat(d).st_ino, os.path.samefile(\"and/..\", \".\"))
+print(os.readlink(f\"/proc/self/fd/{e}\"))
+if os.fork() == 0: print(os.listdir(\".\"), flush=True); os._exit(0)
+os.wait()"'
+agree 'errors' 'cat none; cat big/x; ls big/; cd big; cat deep; cat "$(printf "n%.0s" $(seq 256))"; test -w private; bin/none; ./big; rmdir none'
+node=$WORK/odd.node/odd
+for change in 'touch new' 'mkdir new' 'rm -f big' 'rm -rf deep' 'mv big other' 'chmod 700 big' 'truncate -s 0 big' 'ln big other' 'ln -s a other' 'touch big' 'sh -c "echo x >>big"' 'rmdir empty'; do
+    in_session bash -c "cd '$node' && $change" >out 2>&1
+    status=$?
+    if ((status)) && grep -q 'Read-only file system' out; then
+        ok "read-only: $change"
+    else
+        not_ok "read-only: $change"
+        show out
+    fi
+done
+status_is 'mv out of it copies and then fails to remove' 1 in_session mv "$node/private" "$WORK/moved_out"
+prints 'mv out of it left a copy' private cat "$WORK/moved_out"
+
+ln -s odd.node/odd/deep host_link
+ln -s ../work/./odd.node/odd/to_folder/.. host_link2
+prints 'through a host symlink' 1000000 in_session tail -n 1 host_link/hard
+prints 'through a host symlink and ..' 1000000 in_session tail -n 1 host_link/../big
+prints 'through two kinds of symlinks' 'deeper' in_session ls host_link/../to_folder
+prints 'by a relative path' private in_session cat odd.node/odd/private
+prints 'a host symlink, then a symlink inside' 'er hard outside to_script' in_session bash -c "cd host_link && echo *"
+prints 'find -L through it' 3 in_session bash -c "find -L host_link -name deeper | wc -l; " || true
+
+for format in odd.tar odd.tar.gz odd.tar.bz2; do
+    check "settrans of $format" hirsel settrans --session t -c "$WORK/n.$format" archive "$WORK/$format"
+    check "$format holds the same" in_session diff -r --no-dereference "$WORK/n.$format/odd/project" plain/odd/project
+done
+check 'settrans of a .zip' hirsel settrans --session t -c zip.node archive "$WORK/py.zip"
+prints 'python imports a module from inside a .zip' 7 in_session env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$WORK/zip.node" python3 -c 'import module; print(module.VALUE)'
+check 'a .zip with symlinks' hirsel settrans --session t -c zip2.node archive "$WORK/odd.zip"
+check 'its contents' in_session diff -r --no-dereference zip2.node/project plain/odd/project
+check 'settrans of an ar archive' hirsel settrans --session t -c ar.node archive "$WORK/parts.a"
+prints 'its contents' private in_session cat ar.node/private
+
+# Life: asked to go it goes, and comes back on the next use.
+pid=$(server_pid archive)
+check 'it runs once it was used' test -n "$pid"
+check 'settrans -g' hirsel settrans --session t -g "$WORK/zip.node"
+prints 'and it starts again' 'VALUE = 6' in_session cat zip.node/package/part.py
+if [[ $(readlink zip.node) == /.hirsel/1/*/d/archive/* ]]; then ok 'outside it is one dangling symlink'; else not_ok "outside it is one dangling symlink: $(readlink zip.node)"; fi
+session_stop
+session_start again
+check 'the node is there in the next session' in_session test -f zip.node/module.py
+check 'a node is removed with rm' in_session rm zip.node
+status_is 'and it is gone' 1 test -L zip.node
+session_stop again
+finish
