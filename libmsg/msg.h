@@ -35,14 +35,14 @@ struct call;
 /* A message, to send or received. The bus knows nothing of `body`. */
 struct msg {
     uint32_t operation;
-    int32_t error;      /* of a reply: 0 or a positive errno */
-    uint64_t object;    /* a handle that the receiver gave out on this connection, or 0 */
-    uint64_t request;   /* at-most-once id, or 0: the operation may be redone */
-    const void *body;   /* sent: borrowed. received: lives as long as the message */
-    size_t length;      /* of body; at most WIRE_BODY_MAX. Long bodies travel in a memfd by themselves */
-    int *descriptors;   /* sent: borrowed. received: owned by the message; -1 where taken */
+    int32_t error;    /* of a reply: 0 or a positive errno */
+    uint64_t object;  /* a handle that the receiver gave out on this connection, or 0 */
+    uint64_t request; /* at-most-once id, or 0: the operation may be redone */
+    const void *body; /* sent: borrowed. received: lives as long as the message */
+    size_t length; /* of body; at most WIRE_BODY_MAX. Long bodies travel in a memfd by themselves */
+    int *descriptors;        /* sent: borrowed. received: owned by the message; -1 where taken */
     size_t descriptor_count; /* at most WIRE_DESCRIPTORS_MAX */
-    void *storage;      /* libmsg's own: what holds body and descriptors of a received message */
+    void *storage; /* libmsg's own: what holds body and descriptors of a received message */
 };
 
 /* Take descriptor `index` out of a received message: the caller owns it. -1 with errno EBADMSG
@@ -64,10 +64,12 @@ struct peer {
  * once: now or later, by reply_send, reply_error or msg_forward. For a notice it is NULL. `message`
  * is released by the caller after the handler returns, unless the handler takes it over with
  * msg_keep. */
-typedef void msg_handler(struct port *port, struct msg *message, struct reply *reply, void *context);
+typedef void msg_handler(struct port *port, struct msg *message, struct reply *reply,
+                         void *context);
 
 /* Take a message over from a handler: `to` gets body and descriptors, and msg_release(to) is now
- * the taker's to call. */
+ * the taker's to call. `message` stays readable until `to` is released. Where a local port's body
+ * can't be copied `to` is empty with error ENOMEM. */
 void msg_keep(struct msg *message, struct msg *to);
 
 /* ---- port sets ---- */
@@ -88,14 +90,16 @@ void port_set_limit(struct port_set *set, size_t queued_bytes, unsigned connecti
 /* ---- making ports ---- */
 
 /* Two socket ports connected with each other; either may be handed to another process with
- * port_descriptor. Both belong to `set`. */
+ * port_descriptor (who then makes a port of it by port_adopt with `starts`; this side's port_close
+ * gives up its own duplicate). No handshake is needed before use. Both belong to `set`. */
 int port_pair(struct port_set *set, struct port **one, struct port **other);
 
 /* A local port: messages to it run `handler` in the caller's context. */
 struct port *port_local(struct port_set *set, msg_handler *handler, void *context);
 
 /* Connect to the socket at `path` and shake hands. Blocks up to `timeout_ms`. Errors: those of
- * connect(2); EPROTO: no common version; ETIMEDOUT. */
+ * connect(2); what the other side's port_arrival said; EPROTO: no common version; EMFILE: the other
+ * side has no descriptor left; ETIMEDOUT. */
 int port_connect(struct port_set *set, const char *path, int timeout_ms, struct port **port);
 
 /* The same without blocking: requests may be sent at once, they wait in the queue until the
@@ -106,14 +110,15 @@ int port_connect_start(struct port_set *set, const char *path, struct port **por
  * `starts`: whether this side says hello first; exactly one side must. */
 int port_adopt(struct port_set *set, int descriptor, bool starts, struct port **port);
 
-/* Bind and listen at `path` (mode 0600, an old socket there is replaced by rename, in one step). */
+/* Bind and listen at `path` (mode 0600, an old socket there is replaced by rename, in one step).
+ * listener_close removes it if it is still there. */
 int port_publish(struct port_set *set, const char *path, msg_handler *handler, void *context,
                  struct listener **listener);
 /* The same with a listening socket that one was given (taken over). */
 int port_listen(struct port_set *set, int descriptor, msg_handler *handler, void *context,
                 struct listener **listener);
 /* Told for each accepted port before its first message (`arrived`), with the welcome's space to
- * fill in. Returning an errno drops the connection. May be NULL. */
+ * fill in. Returning an errno drops the connection and is what its port_connect returns. */
 typedef int port_arrival(struct port *port, uint64_t *space, void *context);
 void listener_on_arrival(struct listener *listener, port_arrival *arrival, void *context);
 void listener_close(struct listener *listener);
@@ -159,12 +164,15 @@ int msg_send(struct port *port, const struct msg *message);
  * messages that arrive on it meanwhile are kept and handled afterwards by the loop). On a local
  * port the handler runs at once; if it keeps the reply, the set's loop runs until it is answered.
  * 0: `answer` holds the reply, to be released; its `error` is 0. Otherwise the errno of the reply
- * or of the way: ETIMEDOUT (a cancel was sent), ECONNRESET, ENOTCONN, EMSGSIZE. */
+ * or of the way: ETIMEDOUT (a cancel was sent), ECONNRESET, ENOTCONN, EMSGSIZE, EMFILE (descriptors
+ * came that could not be opened), ECANCELED (a local port's wait: the loop was ended by ev_break).
+ * `answer` may be NULL if it is not wanted. */
 int msg_call(struct port *port, const struct msg *message, struct msg *answer, int timeout_ms);
 
 /* Call and be told: `done` runs exactly once, from the loop (or before msg_call_start returns, on
  * a local port that answers at once), with the reply (error 0 or not; no body on an error of the
- * way). The message is released after `done` unless kept. NULL in *call if it already ended. */
+ * way). The message is released after `done` unless kept. NULL in *call if it already ended. Where
+ * an errno is returned `done` never runs. */
 typedef void call_done(int error, struct msg *answer, void *context);
 int msg_call_start(struct port *port, const struct msg *message, int timeout_ms, call_done *done,
                    void *context, struct call **call);
@@ -174,19 +182,24 @@ void call_cancel(struct call *call);
 /* ---- replying ---- */
 
 /* Answer, exactly once; the reply is gone afterwards. The caller may have left: that is no error.
- * A second answer aborts the program: it is a bug, not an input. */
+ * A second answer aborts the program: it is a bug, not an input. An answer that can't be sent as it
+ * is (EMSGSIZE, EMFILE, …) becomes that error. A `reply` of NULL is harmless in all calls here, so
+ * that a request that came as a notice needs no care. */
 void reply_send(struct reply *reply, const struct msg *message);
 void reply_error(struct reply *reply, int error);
 
 /* Pass the request on to another port, the reply right with it: the other's answer (body,
  * descriptors and all) goes straight back to the caller. A cancel follows it. If the way to the
  * other breaks the caller gets ECONNRESET, or, if `retry` is given, retry decides: it gets the
- * reply right and the kept request back. */
+ * reply right and the kept request back (which is released after it). After `timeout_ms` the
+ * caller gets ETIMEDOUT. Not 0 (ENOTCONN, EMSGSIZE, …): nothing was passed on and the reply is
+ * still to be answered. A notice (`reply` NULL) is passed on as one. */
 typedef void forward_broken(int error, struct msg *message, struct reply *reply, void *context);
 int msg_forward(struct port *port, const struct msg *message, struct reply *reply, int timeout_ms,
                 forward_broken *retry, void *context);
 
-/* Told when the caller cancelled or left; the reply must still be answered. */
+/* Told, once, when the caller cancelled or left (at once if that was before); the reply must still
+ * be answered, which may be done right here. */
 typedef void reply_cancelled(struct reply *reply, void *context);
 void reply_on_cancel(struct reply *reply, reply_cancelled *cancelled, void *context);
 /* The port that the request came by; NULL once the caller has left. */

@@ -1,0 +1,399 @@
+/* Calls: made, waited for, ended. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "libmsg/internal.h"
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void call_finish(struct call *call, int error, struct msg *answer, bool answered)
+{
+    struct msg empty = {0};
+    struct port_set *set = call->port->set;
+
+    if (ev_is_active(&call->timer) || ev_is_pending(&call->timer))
+        ev_timer_stop(set->loop, &call->timer);
+    call->ended = true;
+    call->answered = answered;
+    call->error = error;
+    if (!call->blocking) {
+        if (!answer) {
+            empty.error = error;
+            answer = &empty;
+        }
+        struct port *port = call->port;
+        port_hold(port);
+        if (call->finished)
+            call->finished(call, error, answer);
+        else
+            call->done(error, answer, call->context);
+        msg_release(answer);
+        free(call);
+        port_release(port);
+        return;
+    }
+    if (answer && !error && call->answer)
+        msg_keep(answer, call->answer);
+    else if (answer)
+        msg_release(answer);
+    /* Only the innermost run of the loop can be left; the others look for themselves when theirs
+     * comes to be the innermost. */
+    if (set->waiting == call)
+        ev_break(set->loop, EVBREAK_ONE);
+}
+
+void call_tell_cancel(struct call *call)
+{
+    if (call->local)
+        reply_cancel(call->local);
+    else
+        port_transmit_cancel(call->port, call->tag);
+}
+
+/* Leave the call's place: an answer that is still to come goes nowhere. */
+static void call_leave(struct call *call)
+{
+    if (call->local) {
+        struct reply *reply = call->local;
+        reply->call = NULL;
+        call->local = NULL;
+        reply_cancel(reply);
+        return;
+    }
+    struct slot *slot = slots_find(&call->port->calls, call->tag);
+    /* The tag stays taken until the other side's answer comes, so that it can't be mistaken for
+     * another call's. */
+    if (slot)
+        slot->object = NULL;
+    port_transmit_cancel(call->port, call->tag);
+}
+
+static void call_timeout(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct call *call = watcher->data;
+    struct port *port = call->port;
+    port_hold(port);
+    call_leave(call);
+    call_finish(call, ETIMEDOUT, NULL, false);
+    port_release(port);
+}
+
+static void call_timer_start(struct call *call, int timeout_ms)
+{
+    struct ev_loop *loop = call->port->set->loop;
+    if (timeout_ms < 0)
+        return;
+    /* The loop's idea of now is as old as its last turn. */
+    ev_now_update(loop);
+    ev_timer_init(&call->timer, call_timeout, timeout_ms / 1000.0, 0.);
+    call->timer.data = call;
+    ev_timer_start(loop, &call->timer);
+}
+
+void calls_end(struct port *port, int error)
+{
+    /* `done` may start calls (they fail, the port is closed) and cancel others: the table is looked
+     * at afresh each time. */
+    for (uint32_t i = 0; i < port->calls.count; i++) {
+        struct slot *slot = &port->calls.table[i];
+        struct call *call = slot->id ? slot->object : NULL;
+        if (!call)
+            continue;
+        slots_drop(&port->calls, slot);
+        call_finish(call, error, NULL, false);
+    }
+}
+
+/* Send the request of a socket port's call. */
+static int call_send(struct call *call, const struct msg *message)
+{
+    struct port *port = call->port;
+    if (port->state >= PORT_ENDING)
+        return ENOTCONN;
+    if (++port->tag_serial == 0)
+        port->tag_serial = 1;
+    call->tag = (uint32_t)slots_put(&port->calls, port->tag_serial, call, NULL);
+    if (call->tag == 0)
+        return ENOMEM;
+    struct wire_header header = {
+        .kind = WIRE_REQUEST,
+        .operation = message->operation,
+        .object = message->object,
+        .request = message->request,
+        .tag = call->tag,
+    };
+    int error = port_transmit(port, &header, message);
+    if (error) {
+        struct slot *slot = slots_find(&port->calls, call->tag);
+        if (slot)
+            slots_drop(&port->calls, slot);
+    }
+    return error;
+}
+
+int msg_send(struct port *port, const struct msg *message)
+{
+    if (port->state >= PORT_ENDING)
+        return ENOTCONN;
+    if (port_is_local(port))
+        return local_send(port, message);
+    struct wire_header header = {
+        .kind = WIRE_NOTICE,
+        .operation = message->operation,
+        .object = message->object,
+        .request = message->request,
+    };
+    return port_transmit(port, &header, message);
+}
+
+static int call_start_local(struct call *call, const struct msg *message, int timeout_ms,
+                            bool *ended)
+{
+    struct port *port = call->port;
+    struct msg answer = {0};
+
+    /* An answer given while the handler runs is kept until it has returned. */
+    port_hold(port);
+    call->blocking = true;
+    call->answer = &answer;
+    int error = local_request(port, message, call);
+    call->blocking = false;
+    call->answer = NULL;
+    *ended = !error && call->ended;
+    if (error)
+        free(call);
+    else if (*ended)
+        call_finish(call, call->error, call->error ? NULL : &answer, call->answered);
+    else
+        call_timer_start(call, timeout_ms);
+    port_release(port);
+    return error;
+}
+
+int call_start(struct call *call, const struct msg *message, int timeout_ms, bool *ended)
+{
+    *ended = false;
+    if (port_is_local(call->port))
+        return call_start_local(call, message, timeout_ms, ended);
+    int error = call_send(call, message);
+    if (error)
+        free(call);
+    else
+        call_timer_start(call, timeout_ms);
+    return error;
+}
+
+int msg_call_start(struct port *port, const struct msg *message, int timeout_ms, call_done *done,
+                   void *context, struct call **call)
+{
+    bool ended;
+    struct call *made = calloc(1, sizeof *made);
+
+    if (call)
+        *call = NULL;
+    if (!made)
+        return ENOMEM;
+    made->port = port;
+    made->done = done;
+    made->context = context;
+    int error = call_start(made, message, timeout_ms, &ended);
+    if (!error && !ended && call)
+        *call = made;
+    return error;
+}
+
+void call_cancel(struct call *call)
+{
+    struct port *port = call->port;
+    if (call->ended)
+        return; /* by its own `done` */
+    port_hold(port);
+    call_leave(call);
+    call_finish(call, ECANCELED, NULL, false);
+    port_release(port);
+}
+
+/* Run the loop until a local port's handler answers. */
+static void call_wait_loop(struct call *call, int timeout_ms)
+{
+    struct port_set *set = call->port->set;
+    call_timer_start(call, timeout_ms);
+    call->outer = set->waiting;
+    set->waiting = call;
+    ev_run(set->loop, 0);
+    set->waiting = call->outer;
+    if (!call->ended) {
+        /* Somebody ends the loop itself, or nothing is left that could answer: pass it on. */
+        call_leave(call);
+        ev_timer_stop(set->loop, &call->timer);
+        call->ended = true;
+        call->error = ECANCELED;
+        ev_break(set->loop, EVBREAK_ALL);
+    } else if (set->waiting && set->waiting->ended) {
+        ev_break(set->loop, EVBREAK_ONE);
+    }
+}
+
+static int call_local(struct port *port, const struct msg *message, struct msg *answer,
+                      int timeout_ms)
+{
+    struct call call;
+    call.port = port;
+    call.blocking = true;
+    call.ended = false;
+    call.local = NULL;
+    call.answer = answer;
+    ev_init(&call.timer, call_timeout);
+    port_hold(port);
+    int error = local_request(port, message, &call);
+    if (!error && !call.ended)
+        call_wait_loop(&call, timeout_ms);
+    port_release(port);
+    return error ? error : call.error;
+}
+
+static void set_receive_timeout(struct port *port, int timeout_ms)
+{
+    struct timeval limit = {0};
+    if (port->receive_timeout_ms == timeout_ms)
+        return;
+    if (timeout_ms >= 0) {
+        /* 0 would mean for ever. */
+        limit.tv_sec = timeout_ms / 1000;
+        limit.tv_usec = timeout_ms % 1000 * 1000;
+        if (timeout_ms == 0)
+            limit.tv_usec = 1;
+    }
+    if (!setsockopt(port->descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit))
+        port->receive_timeout_ms = timeout_ms;
+}
+
+/* Wait until the socket can be read; what is queued is sent meanwhile. */
+static int await_socket(struct port *port, int64_t deadline)
+{
+    int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+    if (deadline >= 0 && left <= 0)
+        return ETIMEDOUT;
+    bool flush = port->queue_head && (port->state == PORT_OPEN || port->state == PORT_FRESH);
+    struct pollfd wait = {.fd = port->descriptor,
+                          .events = (short)(flush ? POLLIN | POLLOUT : POLLIN)};
+    int ready = poll(&wait, 1, (int)left);
+    if (ready < 0)
+        return errno == EINTR ? 0 : errno;
+    if (ready == 0)
+        return ETIMEDOUT;
+    if (wait.revents & POLLOUT)
+        port_flush(port);
+    return 0;
+}
+
+/* The listen queue was full: nothing tells when it no longer is. */
+static int await_connection(struct port *port, int64_t deadline)
+{
+    int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+    if (deadline >= 0 && left <= 0)
+        return ETIMEDOUT;
+    poll(NULL, 0, left >= 0 && left < 20 ? (int)left : 20);
+    connect_try(port);
+    return 0;
+}
+
+/* Receive until the reply comes. Nothing is handled here but the handshake: what else arrives is
+ * kept for the loop. */
+static int await_reply(struct call *call, struct msg *answer, int timeout_ms)
+{
+    struct port *port = call->port;
+    int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+    struct packet packet;
+    int error;
+
+    if (port->descriptor >= 0)
+        set_receive_timeout(port, timeout_ms);
+    /* Without a queue one blocking recvmsg is all; whatever is out of the common goes by poll. */
+    bool block = !port->queue_head && port->receive_timeout_ms == timeout_ms;
+    for (;;) {
+        if (port->state >= PORT_ENDING)
+            return ECONNRESET;
+        if (port->state == PORT_CONNECTING) {
+            error = await_connection(port, deadline);
+            if (error)
+                return error;
+            continue;
+        }
+        error = packet_receive(port, block ? 0 : MSG_DONTWAIT, &packet);
+        if (error == EAGAIN || error == EINTR) {
+            block = false;
+            error = await_socket(port, deadline);
+            if (error)
+                return error;
+            continue;
+        }
+        block = false;
+        if (error) {
+            port_end_later(port, error == PACKET_END ? 0 : error);
+            return ECONNRESET;
+        }
+        if (packet.header.kind == WIRE_REPLY && packet.header.tag == call->tag)
+            break;
+        if (packet.header.kind == WIRE_HELLO || packet.header.kind == WIRE_WELCOME) {
+            error = handshake_packet(port, &packet);
+            msg_release(&packet.message);
+        } else {
+            error = port_keep(port, &packet);
+            if (!error)
+                port_attend_later(port);
+        }
+        if (error)
+            port_end_later(port, error);
+    }
+    call->ended = true;
+    error = packet.lost ? packet.lost : packet.header.error;
+    if (error || !answer)
+        msg_release(&packet.message);
+    else
+        *answer = packet.message;
+    return error;
+}
+
+int msg_call(struct port *port, const struct msg *message, struct msg *answer, int timeout_ms)
+{
+    if (answer)
+        *answer = (struct msg){0};
+    if (port->state >= PORT_ENDING)
+        return ENOTCONN;
+    if (port_is_local(port))
+        return call_local(port, message, answer, timeout_ms);
+    struct call call;
+    call.port = port;
+    call.blocking = true;
+    call.ended = false;
+    call.local = NULL;
+    call.answer = answer;
+    ev_init(&call.timer, call_timeout);
+    int error = call_send(&call, message);
+    if (error)
+        return error;
+    port_hold(port);
+    error = await_reply(&call, answer, timeout_ms);
+    struct slot *slot = slots_find(&port->calls, call.tag);
+    if (slot && call.ended) {
+        slots_drop(&port->calls, slot);
+    } else if (slot) {
+        slot->object = NULL;
+        if (port->state < PORT_ENDING)
+            port_transmit_cancel(port, call.tag);
+    }
+    port_release(port);
+    return error;
+}

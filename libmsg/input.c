@@ -1,0 +1,241 @@
+/* What the loop does with a port: reading it, and handling what was kept. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "libmsg/internal.h"
+
+static bool is_capped(const struct port *port)
+{
+    return port->owed_count >= port->set->replies_max && !port->peer_gone;
+}
+
+static void refuse_request(struct port *port, const struct wire_header *request, int error)
+{
+    struct reply *reply = reply_new(port, request->operation, request->tag);
+    if (reply)
+        reply_error(reply, error);
+    else
+        port_end_later(port, ENOMEM);
+}
+
+static void handle_request(struct port *port, struct packet *packet)
+{
+    /* The tag of a reply that is still to come can't be told apart. */
+    if (reply_find(port, packet->header.tag)) {
+        port_end_later(port, EPROTO);
+        return;
+    }
+    if (packet->lost || !port->handler) {
+        refuse_request(port, &packet->header, packet->lost ? packet->lost : ENOSYS);
+        return;
+    }
+    struct reply *reply = reply_new(port, packet->header.operation, packet->header.tag);
+    if (!reply) {
+        port_end_later(port, ENOMEM);
+        return;
+    }
+    port->handler(port, &packet->message, reply, port->handler_context);
+}
+
+static void handle_reply(struct port *port, struct packet *packet)
+{
+    struct slot *slot = slots_find(&port->calls, packet->header.tag);
+    if (!slot)
+        return;
+    struct call *call = slot->object;
+    slots_drop(&port->calls, slot);
+    if (!call)
+        return; /* nobody waits for it any more */
+    if (packet->lost)
+        call_finish(call, packet->lost, NULL, true);
+    else
+        call_finish(call, packet->header.error, &packet->message, true);
+}
+
+/* Handle a packet, which is released. */
+static void handle(struct port *port, struct packet *packet)
+{
+    int error = 0;
+    bool open = port->state == PORT_OPEN || port->state == PORT_FRESH;
+
+    switch (packet->header.kind) {
+    case WIRE_HELLO:
+    case WIRE_WELCOME:
+        error = handshake_packet(port, packet);
+        break;
+    case WIRE_REQUEST:
+        if (open || port->state == PORT_ENDING)
+            handle_request(port, packet);
+        else
+            error = EPROTO;
+        break;
+    case WIRE_REPLY:
+        handle_reply(port, packet);
+        break;
+    case WIRE_NOTICE:
+        if (!open && port->state != PORT_ENDING)
+            error = EPROTO;
+        else if (port->handler && !packet->lost)
+            port->handler(port, &packet->message, NULL, port->handler_context);
+        break;
+    case WIRE_CANCEL: {
+        struct reply *reply = reply_find(port, packet->header.tag);
+        if (reply)
+            reply_cancel(reply);
+        break;
+    }
+    }
+    msg_release(&packet->message);
+    if (error)
+        port_end_later(port, error);
+}
+
+int port_keep(struct port *port, struct packet *packet)
+{
+    size_t charge = sizeof(struct kept_packet) + packet->message.length;
+    struct kept_packet *kept = NULL;
+    int error = ENOBUFS;
+
+    if (port->inbox_bytes + charge <= port->set->queued_bytes) {
+        kept = malloc(sizeof *kept);
+        error = ENOMEM;
+    }
+    if (!kept) {
+        msg_release(&packet->message);
+        return error;
+    }
+    kept->next = NULL;
+    kept->packet = *packet;
+    *port->inbox_tail = kept;
+    port->inbox_tail = &kept->next;
+    port->inbox_bytes += charge;
+    return 0;
+}
+
+/* The oldest kept packet, or false. */
+static bool inbox_take(struct port *port, struct packet *packet)
+{
+    struct kept_packet *kept = port->inbox_head;
+    if (!kept)
+        return false;
+    port->inbox_head = kept->next;
+    if (!port->inbox_head)
+        port->inbox_tail = &port->inbox_head;
+    port->inbox_bytes -= sizeof *kept + kept->packet.message.length;
+    *packet = kept->packet;
+    free(kept);
+    return true;
+}
+
+void port_inbox_clear(struct port *port)
+{
+    struct packet packet;
+    while (inbox_take(port, &packet))
+        msg_release(&packet.message);
+}
+
+static bool inbox_blocked(const struct port *port)
+{
+    return port->inbox_head && port->inbox_head->packet.header.kind == WIRE_REQUEST &&
+           is_capped(port);
+}
+
+static void inbox_handle(struct port *port)
+{
+    struct packet packet;
+    while (port->state != PORT_CLOSED && !inbox_blocked(port) && inbox_take(port, &packet))
+        handle(port, &packet);
+}
+
+static void stop_reading(struct port *port)
+{
+    port->stopped = true;
+    ev_io_stop(port->set->loop, &port->reader);
+    /* Unread, the end of a connection would not be noticed: the upkeep looks for it. */
+    set_upkeep(port->set);
+}
+
+static bool hung_up(const struct port *port)
+{
+    struct pollfd look = {.fd = port->descriptor, .events = 0};
+    return poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR));
+}
+
+void port_attend(struct port *port)
+{
+    if (port->stopped && port->state < PORT_ENDING && !port->peer_gone && hung_up(port))
+        port->peer_gone = true;
+    inbox_handle(port);
+    if (port->state == PORT_CLOSED || port->inbox_head)
+        return;
+    if (port->state == PORT_ENDING) {
+        port_end(port, port->error, ECONNRESET);
+        return;
+    }
+    if (port->stopped) {
+        port->stopped = false;
+        ev_io_start(port->set->loop, &port->reader);
+    }
+}
+
+void port_attend_later(struct port *port)
+{
+    struct port_set *set = port->set;
+    if (port->later || port->state == PORT_CLOSED)
+        return;
+    port->later = true;
+    port_hold(port);
+    port->later_next = NULL;
+    *set->later_tail = port;
+    set->later_tail = &port->later_next;
+    ev_feed_event(set->loop, &set->later, EV_CUSTOM);
+}
+
+void port_reply_done(struct port *port)
+{
+    port->owed_count--;
+    if (port->stopped && !is_capped(port))
+        port_attend_later(port);
+}
+
+/* One packet a turn: the loop comes back at once if there are more, and all ports get their turn
+ * in between. */
+void port_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct port *port = watcher->data;
+    struct packet packet;
+
+    port_hold(port);
+    inbox_handle(port);
+    if (port->state >= PORT_ENDING)
+        goto out;
+    if (port->inbox_head) {
+        stop_reading(port);
+        goto out;
+    }
+    int error = packet_receive(port, MSG_DONTWAIT, &packet);
+    if (error == EAGAIN || error == EINTR)
+        goto out;
+    if (error == PACKET_END) {
+        /* Before the welcome this is how a server says no, or dies. */
+        port_end(port, 0, ECONNRESET);
+    } else if (error) {
+        port_end(port, error, ECONNRESET);
+    } else if (packet.header.kind == WIRE_REQUEST && is_capped(port)) {
+        /* Cancels and replies behind the last request that may run are still read: so it is only
+         * now that reading stops. */
+        error = port_keep(port, &packet);
+        if (error)
+            port_end(port, error, ECONNRESET);
+        else
+            stop_reading(port);
+    } else {
+        handle(port, &packet);
+    }
+out:
+    port_release(port);
+}

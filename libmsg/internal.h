@@ -1,0 +1,309 @@
+/* What libmsg's own files share. Nobody else includes this. */
+#ifndef HIRSEL_MSG_INTERNAL_H
+#define HIRSEL_MSG_INTERNAL_H
+
+#include <ev.h>
+
+#include "libmsg/msg.h"
+#include "libmsg/wire.h"
+
+/* The kernel's own limit (SCM_MAX_FD): more never come in one packet. */
+#define DESCRIPTORS_IN_PACKET 253
+
+/* ---- messages' storage (message.c) ---- */
+
+/* Descriptors up to this many lie in the storage itself. */
+#define STORAGE_FEW 8
+/* Bodies up to this size are received in place. With the fields before it one allocation stays
+ * below the 1,032 bytes up to which glibc's malloc answers from its per-thread cache. */
+#define STORAGE_SMALL 912
+
+struct storage {
+    int *many;
+    size_t capacity;
+    int few[STORAGE_FEW];
+    struct wire_header header; /* header and body are adjacent: one iovec receives both */
+    unsigned char body[];
+};
+
+struct storage *storage_new(size_t capacity);
+void storage_free(struct storage *storage);
+/* Give `message` (which has storage, or gets one) these descriptors, which it owns from now on, or
+ * which are closed on ENOMEM. */
+int message_own_descriptors(struct msg *message, const int *descriptors, size_t count);
+/* A deep copy: body copied, descriptors duplicated. */
+int message_copy(struct msg *to, const struct msg *from);
+void descriptors_close(const int *descriptors, size_t count);
+/* Duplicate `count` descriptors, all or none. */
+int descriptors_duplicate(int *to, const int *from, size_t count);
+
+/* ---- ids (slots.c) ---- */
+
+/* A table whose ids tell stale from live: the low 16 bits are the index, the rest a serial. */
+struct slot {
+    uint64_t id; /* 0: free */
+    void *object;
+    void (*release)(void *object);
+    uint32_t next_free;
+};
+
+struct slots {
+    struct slot *table;
+    uint32_t count;
+    uint32_t free_head; /* index + 1; 0: none */
+};
+
+#define SLOTS_MAX 65536u
+
+/* The new id, or 0: ENOMEM. */
+uint64_t slots_put(struct slots *slots, uint64_t serial, void *object, void (*release)(void *));
+struct slot *slots_find(const struct slots *slots, uint64_t id);
+void slots_drop(struct slots *slots, struct slot *slot);
+void slots_clear(struct slots *slots);
+
+/* ---- packets ---- */
+
+struct packet {
+    struct wire_header header;
+    struct msg message; /* owned */
+    int lost;           /* an errno: body or descriptors could not be had (EMFILE, ENOMEM) */
+};
+
+/* What arrived while nobody could handle it. */
+struct kept_packet {
+    struct kept_packet *next;
+    struct packet packet;
+};
+
+/* Is this what a well-behaved peer sends? `size` is the packet's size, `received` the number of
+ * descriptors that came, `truncated` whether some of them were lost. 0, EPROTO, EMSGSIZE. */
+int wire_check(const struct wire_header *header, size_t size, size_t received, bool truncated);
+
+/* Receive one packet. 0, EAGAIN, EINTR, PACKET_END, or why the peer must be dropped. */
+#define PACKET_END (-1)
+int packet_receive(struct port *port, int flags, struct packet *packet);
+
+/* ---- sending (transmit.c) ---- */
+
+struct queued_packet {
+    struct queued_packet *next;
+    size_t charge;
+    struct wire_header header;
+    int *descriptors; /* owned */
+    unsigned char body[];
+};
+
+/* Send, or queue what can't be sent now. `header` needs kind, operation, object, request, tag and
+ * error; the rest is filled in. 0 or ENOTCONN, EMSGSIZE, ENOBUFS, ENOMEM, EMFILE, EBADF,
+ * ETOOMANYREFS. */
+int port_transmit(struct port *port, struct wire_header *header, const struct msg *message);
+/* A packet of the handshake: goes now or never. */
+int port_transmit_hello(struct port *port, uint16_t kind, int error,
+                        const struct wire_hello *hello);
+void port_transmit_cancel(struct port *port, uint32_t tag);
+/* Send what is queued, as far as the peer takes it. */
+void port_flush(struct port *port);
+void port_queue_clear(struct port *port);
+void port_writable(struct ev_loop *loop, ev_io *watcher, int events);
+
+/* ---- ports ---- */
+
+enum port_state {
+    PORT_CONNECTING, /* the listen queue was full: tried again by the timer */
+    PORT_HELLO_SENT,
+    PORT_HELLO_AWAITED,
+    PORT_FRESH, /* open without a handshake (a pair); a first hello is answered all the same */
+    PORT_OPEN,
+    PORT_ENDING, /* the end was seen outside the loop: the loop will say so */
+    PORT_CLOSED,
+};
+
+struct port {
+    struct port_set *set;
+    struct port *next, *previous; /* in the set's list */
+    struct port *later_next;      /* in the set's list of ports to attend to */
+    unsigned references;
+    enum port_state state;
+    bool later;     /* is in that list */
+    bool silent;    /* closed by its owner: no hang-up is called */
+    bool stopped;   /* too many unanswered requests: not read */
+    bool peer_gone; /* nothing can be sent any more; what was sent to us is still read */
+    bool accepted;  /* counts as one of the set's connections */
+    int descriptor;
+    int error;              /* why it is ending */
+    int receive_timeout_ms; /* what SO_RCVTIMEO was set to */
+    struct peer peer;
+    uint64_t space;
+    void *context;
+
+    msg_handler *handler;
+    void *handler_context;
+    port_hangup *hangup;
+    void *hangup_context;
+    port_tap_function *tap;
+    void *tap_context;
+    port_arrival *arrival;
+    void *arrival_context;
+
+    ev_io reader;
+    ev_io writer;
+    ev_timer deadline; /* of the handshake; or the next try to connect */
+    char *path;        /* while connecting */
+    unsigned tries;    /* to connect */
+
+    struct queued_packet *queue_head, **queue_tail;
+    size_t queue_bytes;
+    struct kept_packet *inbox_head, **inbox_tail;
+    size_t inbox_bytes;
+
+    struct slots calls; /* by tag; an object of NULL: abandoned, its reply is still to come */
+    uint16_t tag_serial;
+    struct reply *owed;  /* not yet answered */
+    unsigned owed_count; /* those, and the replies that are still queued */
+    struct slots handles;
+};
+
+/* A port with one reference, in the set's list; for a socket not yet watched. */
+struct port *port_new(struct port_set *set, int descriptor, enum port_state state);
+/* port_new and watch; the descriptor is closed on error. */
+int port_start(struct port_set *set, int descriptor, enum port_state state, struct port **port);
+/* Ask the kernel who is at the other end. */
+void port_identify(struct port *port);
+void port_hold(struct port *port);
+void port_release(struct port *port);
+/* End it here and now: calls end with `call_error`, then hang-up (unless silent), then handles. */
+void port_end(struct port *port, int error, int call_error);
+/* End it from the loop: for places that must not call back. */
+void port_end_later(struct port *port, int error);
+static inline bool port_is_local(const struct port *port)
+{
+    return port->descriptor < 0 && port->state == PORT_OPEN;
+}
+
+/* ---- receiving (input.c) ---- */
+
+void port_readable(struct ev_loop *loop, ev_io *watcher, int events);
+/* Handle what was kept, go on reading, or end: whatever the port needs. Called by the loop. */
+void port_attend(struct port *port);
+void port_attend_later(struct port *port);
+/* Keep a packet (taken over) for the loop. ENOBUFS, ENOMEM: it is released. */
+int port_keep(struct port *port, struct packet *packet);
+void port_inbox_clear(struct port *port);
+/* An answered or sent reply: maybe more may be read now. */
+void port_reply_done(struct port *port);
+
+/* ---- the handshake (handshake.c) ---- */
+
+int handshake_start(struct port *port);
+/* A hello or welcome came. 0, or why the port must end. */
+int handshake_packet(struct port *port, const struct packet *packet);
+
+/* ---- connecting (connect.c) ---- */
+
+/* connect(2) or bind(2) to a path of any length. 0 or errno. */
+int socket_connect(int descriptor, const char *path);
+int socket_bind(int descriptor, const char *path);
+int socket_new(void);
+/* Try again what found the listen queue full. */
+void connect_try(struct port *port);
+
+/* ---- sets (set.c) ---- */
+
+struct port_set {
+    struct ev_loop *loop;
+    unsigned references; /* its owner's and each port's */
+    bool closed;
+    struct port *ports;
+    struct listener *listeners;
+    size_t queued_bytes;
+    unsigned connections_max;
+    unsigned replies_max;
+    unsigned connections;
+    size_t queued_descriptors; /* duplicates that wait in queues */
+    uint64_t handle_serial;
+
+    ev_timer later; /* never started: fed, to be called by the loop when all else is done */
+    struct port *later_head, **later_tail;
+    ev_timer upkeep;      /* runs while something is paused */
+    int spare_descriptor; /* given up to refuse a connection properly when there is none left */
+
+    struct storage *spare; /* for the next packet */
+    struct reply *free_replies;
+    struct call *waiting;                    /* innermost call that waits with the loop running */
+    unsigned char overflow[WIRE_INLINE_MAX]; /* what does not fit a small storage lands here */
+};
+
+void set_release(struct port_set *set);
+/* Something is paused: look again soon. */
+void set_upkeep(struct port_set *set);
+
+/* ---- listeners (listener.c) ---- */
+
+/* A descriptor or a connection's place was freed, or time went by. True if any is still paused. */
+bool listeners_resume(struct port_set *set);
+
+/* ---- calls (call.c) ---- */
+
+struct call {
+    struct port *port;
+    uint32_t tag;
+    bool blocking;
+    bool ended;
+    bool answered; /* by a reply, not by an error of the way */
+    int error;
+    struct reply *local; /* a local port's, which keeps it */
+    struct msg *answer;  /* blocking: where it goes; may be NULL */
+    call_done *done;
+    /* Instead of done: for those who must know `answered`. */
+    void (*finished)(struct call *call, int error, struct msg *answer);
+    void *context;
+    ev_timer timer;
+    struct call *outer; /* the next waiting call outside this one */
+};
+
+/* Start a call that was allocated with port, done or finished, and context set; it is freed if this
+ * fails or when it ends. True in *ended: it ended already. */
+int call_start(struct call *call, const struct msg *message, int timeout_ms, bool *ended);
+/* The call is over: out of its table already. `answer` (may be NULL) is released. Frees a call
+ * that is not blocking. */
+void call_finish(struct call *call, int error, struct msg *answer, bool answered);
+/* The other side should know that nobody waits any more; it still answers. */
+void call_tell_cancel(struct call *call);
+/* End all calls of a port. */
+void calls_end(struct port *port, int error);
+
+/* ---- local ports (local.c) ---- */
+
+/* Run the handler for a notice. */
+int local_send(struct port *port, const struct msg *message);
+/* Run the handler for a request. Afterwards the call has ended, or its `local` is set. */
+int local_request(struct port *port, const struct msg *message, struct call *call);
+/* Bring a local port's answer to the call. */
+void local_answer(struct call *call, const struct msg *message);
+
+/* ---- replies (reply.c) ---- */
+
+enum reply_state { REPLY_GONE, REPLY_OWED, REPLY_FORWARDED };
+
+struct reply {
+    struct reply *next, *previous; /* in the port's list */
+    struct port *port;             /* NULL: the caller has left */
+    enum reply_state state;
+    uint32_t tag;
+    uint32_t operation;
+    bool is_cancelled;
+    reply_cancelled *cancelled;
+    void *cancelled_context;
+    struct call *call;    /* the caller, of a local port */
+    struct call *forward; /* the call that it was passed on with */
+};
+
+/* NULL: ENOMEM. */
+struct reply *reply_new(struct port *port, uint32_t operation, uint32_t tag);
+struct reply *reply_find(const struct port *port, uint32_t tag);
+/* The caller cancelled: tell whoever has the reply. */
+void reply_cancel(struct reply *reply);
+/* The port goes: nobody waits for its replies any more. */
+void replies_orphan(struct port *port, int call_error);
+
+#endif
