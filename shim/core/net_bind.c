@@ -72,7 +72,8 @@ long bind_datagram_source(struct net_view view, long descriptor)
 {
     if (socket_bound(descriptor))
         return 0;
-    return socket_bind(descriptor, datagram_name(view, (struct net_name){0, 0}));
+    long result = socket_bind(descriptor, datagram_name(view, (struct net_name){0, 0}));
+    return result == -EINVAL ? 0 : result; /* bound to 0.0.0.0 of the host's before it came here */
 }
 
 long call_bind(struct net_view view, const long arguments[6])
@@ -101,15 +102,24 @@ long call_bind(struct net_view view, const long arguments[6])
     return -EADDRNOTAVAIL;
 }
 
+/* An IPv6 socket can't be made here, but it may come from outside. */
+static bool inet6_unbound(long descriptor)
+{
+    struct sockaddr_in6 in;
+    socklen_t length = sizeof in;
+    long result = system_call(SYS_getsockname, descriptor, (long)&in, (long)&length, 0, 0, 0);
+    return !system_failed(result) && in.sin6_family == AF_INET6 && in.sin6_port == 0;
+}
+
 /* An unbound socket that listens gets 0.0.0.0 and a port from the kernel: the host's. */
 long call_listen(struct net_view view, const long arguments[6])
 {
-    if (socket_protocol(arguments[0]) == IPPROTO_TCP && !socket_bound(arguments[0])) {
-        long result = -EADDRNOTAVAIL;
-        if (view.mode == SPACE_NET_PRIVATE)
-            result = bind_stream(view, arguments[0], (struct net_name){0, 0});
-        if (system_failed(result))
-            return result;
-    }
+    if (socket_protocol(arguments[0]) != IPPROTO_TCP || socket_bound(arguments[0]))
+        return call_native(SYS_listen, arguments);
+    if (view.mode != SPACE_NET_PRIVATE || inet6_unbound(arguments[0]))
+        return -EADDRNOTAVAIL;
+    long result = bind_stream(view, arguments[0], (struct net_name){0, 0});
+    if (system_failed(result) && result != -EINVAL) /* as above */
+        return result;
     return call_native(SYS_listen, arguments);
 }

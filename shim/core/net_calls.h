@@ -58,6 +58,7 @@ bool socket_name(long descriptor, long number, struct net_name *name);
 long socket_option(long descriptor, int level, int option);
 long socket_bind(long descriptor, struct net_name name);
 long socket_connect(long descriptor, struct net_name name);
+/* Whether it has an address; its port says nothing: it outlives a refused connect. */
 bool socket_bound(long descriptor);
 
 /* net_bind.c */

@@ -63,14 +63,18 @@ static long connect_settled(long descriptor, struct net_name name, bool must_kno
 
 static long connect_stream(struct net_view view, long descriptor, struct net_name program)
 {
+    struct net_name exact = program, wildcard = program;
+    if (exact.address == 0)
+        exact.address = NET_LOOPBACK | 1;
+    wildcard.address = 0;
     /* As natively, the listener on the very address comes before one on 0.0.0.0. */
-    long result = connect_settled(descriptor, net_name_in(view.slice, program), true);
+    long result = connect_settled(descriptor, net_name_in(view.slice, exact), true);
     if (result != -ECONNREFUSED)
         return result;
-    /* The wildcard listener's address can't say which one was asked for: our own does. */
-    if (program.address != 0 && program.address != (NET_LOOPBACK | 1) && !socket_bound(descriptor))
-        socket_bind(descriptor, net_name_client(view.slice, program));
-    struct net_name wildcard = {0, program.port};
+    /* The wildcard listener's address can't say which one was asked for: our own does, unless the
+     * program bound it. */
+    if (exact.address != (NET_LOOPBACK | 1))
+        socket_bind(descriptor, net_name_client(view.slice, exact));
     return connect_settled(descriptor, net_name_in(view.slice, wildcard), false);
 }
 

@@ -49,5 +49,5 @@ long socket_connect(long descriptor, struct net_name name)
 bool socket_bound(long descriptor)
 {
     struct net_name name;
-    return socket_name(descriptor, SYS_getsockname, &name) && name.port != 0;
+    return socket_name(descriptor, SYS_getsockname, &name) && name.address != 0;
 }
