@@ -78,6 +78,9 @@ int translator_run(int argc, char **argv, const struct translator *translator);
 /* The loop, for translators that watch descriptors or work in slices. */
 struct ev_loop *translator_loop(void);
 
+/* The umask that the program was started with (its own is 077): for programs that it starts. */
+mode_t translator_mask(void);
+
 /* One line to the session's log. Control characters are escaped. */
 void translator_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -97,13 +100,13 @@ uint64_t translator_space(void);
 /* ---- tier 1: answering an open, exactly once ---- */
 
 void *request_state(const struct request *request);
-/* As of open(2). */
+/* As of open(2), without O_CREAT, O_EXCL and O_CLOEXEC: the library has seen to them. */
 int request_flags(const struct request *request);
 /* True if the open asks to write: then it is answered with EROFS. */
 bool request_refused_writing(struct request *request);
 /* Answer with an errno. */
 void request_done(struct request *request, int error);
-/* Answer with a descriptor (taken over); a negative one stands for errno. */
+/* Answer with a descriptor (taken over); a negative one is a negative errno. */
 void request_descriptor(struct request *request, int descriptor);
 /* Answer with a file that holds `text` (copied). A writer gets EROFS. */
 void request_text(struct request *request, const char *text, size_t length);

@@ -1,0 +1,22 @@
+# The translator library and the translators: a file or a folder for each.
+LIBTRANSLATOR := $(B)/lib/libtranslator.a
+LIBTRANSLATOR_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard translators/lib/*.c))
+
+$(LIBTRANSLATOR): $(LIBTRANSLATOR_OBJECTS)
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+TRANSLATOR_NAMES := $(basename $(notdir $(wildcard translators/*.c))) \
+	$(filter-out lib,$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard translators/*/*.c))))))
+TRANSLATORS := $(TRANSLATOR_NAMES:%=$(B)/libexec/hirsel/translators/%)
+PROGRAMS += $(TRANSLATORS)
+
+translator_objects = $(patsubst %.c,$(B)/obj/%.o,$(wildcard translators/$(1).c translators/$(1)/*.c))
+
+TRANSLATOR_LIBS_archive := -larchive
+
+.SECONDEXPANSION:
+$(TRANSLATORS): $(B)/libexec/hirsel/translators/%: $$(call translator_objects,$$*) $(LIBTRANSLATOR) $$(SERVERLIB) $$(LIBMSG)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(TRANSLATOR_LIBS_$*) $(STATIC_LIBS)

@@ -1,0 +1,101 @@
+/* The mirror's directories: made at start, or taken over from a former life if they show the same
+ * thing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "translators/lib/library.h"
+
+int tree_start(void)
+{
+    struct stat attributes = {.st_mode = S_IFDIR | 0755};
+    struct stat found;
+    struct node *root;
+
+    if (mkdirat(library.node_descriptor, "tree", 0700) != 0 && errno != EEXIST)
+        return errno;
+    library.tree_descriptor =
+        openat(library.node_descriptor, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (library.tree_descriptor < 0 || fstat(library.tree_descriptor, &found) != 0)
+        return errno;
+    clock_gettime(CLOCK_REALTIME, &attributes.st_mtim);
+    root = node_make_root(&attributes);
+    if (!root)
+        return errno;
+    library.device = found.st_dev;
+    root->inode = found.st_ino;
+    return 0;
+}
+
+/* Everything below `tree`; `tree` itself is the root's identity and stays. */
+static int tree_empty(void)
+{
+    char *path = NULL;
+    FTS *walk = NULL;
+    FTSENT *entry;
+    int error = 0;
+
+    if (asprintf(&path, "%s/tree", library.directory) < 0)
+        return ENOMEM;
+    walk = fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_XDEV, NULL);
+    if (!walk) {
+        error = errno;
+        goto out;
+    }
+    while (error == 0 && (errno = 0, entry = fts_read(walk))) {
+        if (entry->fts_level == 0 || entry->fts_info == FTS_D)
+            continue;
+        if (unlinkat(AT_FDCWD, entry->fts_accpath, entry->fts_info == FTS_DP ? AT_REMOVEDIR : 0) !=
+            0)
+            error = errno;
+    }
+    fts_close(walk);
+out:
+    free(path);
+    return error;
+}
+
+static bool source_is(const char *words, size_t length)
+{
+    char found[4096];
+    int descriptor = openat(library.node_descriptor, "source", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t got;
+
+    if (descriptor < 0)
+        return false;
+    got = read(descriptor, found, sizeof(found));
+    close(descriptor);
+    return got == (ssize_t)length && memcmp(found, words, length) == 0;
+}
+
+int translator_source(const char *words)
+{
+    size_t length = strlen(words);
+    int descriptor, error = 0;
+
+    if (length >= 4096)
+        return ENAMETOOLONG;
+    if (source_is(words, length))
+        return 0;
+    /* In this order: killed in between, the next life empties the tree again. */
+    if (unlinkat(library.node_descriptor, "source", 0) != 0 && errno != ENOENT)
+        return errno;
+    error = tree_empty();
+    if (error != 0)
+        return error;
+    descriptor = openat(library.node_descriptor, "source",
+                        O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (descriptor < 0)
+        return errno;
+    /* A short one is a different one next time. */
+    errno = ENOSPC;
+    if (write(descriptor, words, length) != (ssize_t)length)
+        error = errno;
+    close(descriptor);
+    return error;
+}
