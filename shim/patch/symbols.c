@@ -1,0 +1,113 @@
+#include "shim/patch/symbols.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char new_names[] = ".hirsel\0.symtab\0.strtab";
+#define NAME_CODE 0
+#define NAME_SYMBOLS 8
+#define NAME_STRINGS 16
+
+/* The exported function that holds the address. */
+static const char *function_name(const struct elf_image *image, uint64_t address)
+{
+    const Elf64_Shdr *symbols = elf_image_section(image, ".dynsym");
+    const Elf64_Shdr *strings = elf_image_section(image, ".dynstr");
+    if (!symbols || !strings)
+        return NULL;
+    for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= symbols->sh_size; at += sizeof(Elf64_Sym)) {
+        Elf64_Sym symbol;
+        memcpy(&symbol, image->bytes + symbols->sh_offset + at, sizeof symbol);
+        if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC &&
+            address - symbol.st_value < symbol.st_size && symbol.st_name < strings->sh_size)
+            return (const char *)image->bytes + strings->sh_offset + symbol.st_name;
+    }
+    return NULL;
+}
+
+static void symbols_add(struct segment *tail, struct segment *strings,
+                        const struct elf_image *image, const struct trampoline *trampolines,
+                        size_t count)
+{
+    Elf64_Sym symbol = {0};
+    segment_add(tail, &symbol, sizeof symbol);
+    segment_byte(strings, 0);
+    for (size_t i = 0; i < count; i++) {
+        const struct trampoline *trampoline = &trampolines[i];
+        const char *function = function_name(image, trampoline->site.call);
+        char name[64];
+        int length = snprintf(name, sizeof name, "%.32s@%lx", function ? function : "libc",
+                              trampoline->site.call);
+        symbol = (Elf64_Sym){
+            .st_name = (Elf64_Word)strings->size,
+            .st_info = ELF64_ST_INFO(STB_LOCAL, STT_FUNC),
+            .st_shndx = image->header->e_shnum,
+            .st_value = trampoline->begin,
+            .st_size = trampoline->end - trampoline->begin,
+        };
+        segment_add(tail, &symbol, sizeof symbol);
+        segment_add(strings, name, (size_t)length + 1);
+    }
+}
+
+static void sections_add(struct segment *tail, const struct elf_image *image,
+                         const struct symbols_layout *layout, Elf64_Shdr *names,
+                         const Elf64_Shdr *new_sections, size_t new_count)
+{
+    for (unsigned i = 0; i < image->header->e_shnum; i++) {
+        Elf64_Shdr section = image->sections[i];
+        if (i == image->header->e_shstrndx)
+            section = *names;
+        else if (&image->sections[i] == elf_image_section(image, ".eh_frame_hdr")) {
+            section.sh_addr = layout->header;
+            section.sh_offset = layout->offset + (layout->header - layout->address);
+            section.sh_size = layout->header_size;
+        }
+        segment_add(tail, &section, sizeof section);
+    }
+    segment_add(tail, new_sections, new_count * sizeof *new_sections);
+}
+
+void symbols_write(struct segment *tail, uint64_t tail_offset, struct elf_image *image,
+                   const struct symbols_layout *layout, const struct trampoline *trampolines,
+                   size_t count)
+{
+    struct segment strings = {0};
+    unsigned old_count = image->header->e_shnum;
+    Elf64_Shdr names = image->sections[image->header->e_shstrndx];
+    Elf64_Word base = (Elf64_Word)names.sh_size;
+    Elf64_Shdr sections[3] = {
+        {.sh_name = base + NAME_CODE,
+         .sh_type = SHT_PROGBITS,
+         .sh_flags = SHF_ALLOC | SHF_EXECINSTR,
+         .sh_addr = layout->address,
+         .sh_offset = layout->offset,
+         .sh_size = layout->code_end - layout->address,
+         .sh_addralign = 64},
+        {.sh_name = base + NAME_SYMBOLS,
+         .sh_type = SHT_SYMTAB,
+         .sh_link = old_count + 2,
+         .sh_info = (Elf64_Word)count + 1, /* all are local */
+         .sh_addralign = 8,
+         .sh_entsize = sizeof(Elf64_Sym)},
+        {.sh_name = base + NAME_STRINGS, .sh_type = SHT_STRTAB, .sh_addralign = 1},
+    };
+    segment_align(tail, 8, 0);
+    sections[1].sh_offset = tail_offset + tail->size;
+    symbols_add(tail, &strings, image, trampolines, count);
+    sections[1].sh_size = tail_offset + tail->size - sections[1].sh_offset;
+    sections[2].sh_offset = tail_offset + tail->size;
+    sections[2].sh_size = strings.size;
+    segment_add(tail, strings.bytes, strings.size);
+    names.sh_offset = tail_offset + tail->size;
+    names.sh_size += sizeof new_names;
+    segment_add(tail, image->bytes + image->sections[image->header->e_shstrndx].sh_offset, base);
+    segment_add(tail, new_names, sizeof new_names);
+    segment_align(tail, 8, 0);
+    uint64_t table = tail_offset + tail->size;
+    sections_add(tail, image, layout, &names, sections, sizeof sections / sizeof *sections);
+    image->header->e_shoff = table;
+    image->header->e_shnum = (Elf64_Half)(old_count + 3);
+    tail->failed |= strings.failed;
+    segment_free(&strings);
+}
