@@ -5,3 +5,11 @@ UNIT_LINK_net_name := $(B)/obj/shim/core/net_name.o
 UNIT_LINK_net_call := $(NET_CORE)
 UNIT_LINK_net_message := $(NET_CORE)
 BENCH_LINK_net_bench := $(NET_CORE)
+
+NET := $(B)/libexec/hirsel/net
+PROGRAMS += $(NET)
+
+$(NET): $(patsubst %.c,$(B)/obj/%.o,$(wildcard servers/net/*.c)) \
+        $(B)/obj/shim/core/net_name.o $(SERVERLIB) $(LIBMSG)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(STATIC_LIBS)
