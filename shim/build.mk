@@ -1,0 +1,32 @@
+# The shim: one shared object without a C library. libprotobuf-c's archive goes into it; what that
+# needs of libc is in shim/core/text.c and shim/door/support.c.
+SHIM := $(B)/lib/hirsel/shim.so
+PROGRAMS += $(SHIM)
+
+SHIM_CFLAGS := $(CSTD) $(WARN) $(OPT) -fPIC -ffreestanding -fno-stack-protector -fvisibility=hidden \
+	-fno-tree-loop-distribute-patterns -fasynchronous-unwind-tables -mgeneral-regs-only \
+	-fno-builtin -U_FORTIFY_SOURCE
+SHIM_SOURCES := $(wildcard shim/core/*.c shim/door/*.c) shim/patch/ld_patch.c
+SHIM_OBJECTS := $(SHIM_SOURCES:%.c=$(B)/shim/%.o) $(B)/shim/arch/x86_64/entry.o \
+	$(B)/shim/proto/node.pb-c.o
+
+$(B)/shim/%.o: %.c | $(B)/include/.protos
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/shim/arch/x86_64/entry.o: shim/arch/x86_64/entry.S shim/core/calls.h
+	@mkdir -p $(@D)
+	$(CC) -DCALL_TABLE_SIZE=512 -c -o $@ $<
+
+$(B)/shim/proto/node.pb-c.o: $(B)/include/proto/node.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(OPT) -fPIC -w -fno-stack-protector -fvisibility=hidden -DNDEBUG -U_FORTIFY_SOURCE \
+		-I$(B)/include/proto -c -o $@ $<
+
+# -z,now has nothing to bind; the one symbol from outside is libc's __libc_start_main.
+$(SHIM): $(SHIM_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) -shared -nostdlib -Wl,--as-needed -Wl,-z,now -Wl,-z,relro -Wl,--exclude-libs,ALL -Wl,--gc-sections \
+		-Wl,-Bsymbolic -Wl,-soname,hirsel-shim.so -o $@ $(SHIM_OBJECTS) -l:libprotobuf-c.a
+
+-include $(SHIM_OBJECTS:.o=.d)

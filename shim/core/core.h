@@ -1,0 +1,71 @@
+/* The core: what a call means in a name space. Written once for every door.
+ *
+ * A door (the preloaded shim, later the trap server) fills a struct caller: who calls, how to
+ * reach the caller's memory and descriptors. Freestanding: no libc, no malloc, no TLS, no locks;
+ * safe in a signal handler and in a vfork child. Results are raw: a value or -errno.
+ *
+ * Texts of paths are byte strings; a *name* is an absolute path in the session's view, normalised,
+ * without a slash at the end ("" is the root); a *host path* is the same on the host. */
+#ifndef HIRSEL_CORE_H
+#define HIRSEL_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shim/core/space.h"
+
+#define PATH_LIMIT 4096 /* with the NUL, as the kernel has it (PATH_MAX) */
+#define LINKS_LIMIT 40  /* symlinks in one walk, as the kernel has it (MAXSYMLINKS) */
+
+/* The reserved root, which exists on no host, and what a node's record begins with. */
+#define RESERVED_ROOT "/.hirsel"
+#define RECORD_START "/.hirsel/1/"
+#define RECORD_START_LENGTH (sizeof RECORD_START - 1)
+/* The shortest record: start, 64 digits of the seal, '/', the kind, '/', one byte. */
+#define RECORD_LENGTH_MIN (RECORD_START_LENGTH + 64 + 4)
+/* What a placeholder of an opened virtual directory is called in its mirror. */
+#define PLACEHOLDER_START ".hirsel-"
+#define DELETED_END " (deleted)"
+
+/* A session and a name space in it, as a door found it. Constant after start. */
+struct core {
+    const struct space_header *header; /* the table, mapped; NULL: no session */
+    const struct space_net *net;
+    char session[PATH_LIMIT]; /* the session's directory */
+    size_t session_length;
+    uint64_t space;
+    bool no_openat2; /* a seccomp filter of the host refuses it */
+};
+
+struct caller {
+    const struct core *core;
+    const char *process; /* "/proc/self", or "/proc/PID" seen from another process */
+    /* Copy to the caller's memory; 0 or -EFAULT. */
+    long (*write)(const struct caller *caller, void *to, const void *from, size_t length);
+};
+
+/* The active snapshot, or NULL before anything was published. Good for one call: use
+ * table_still before trusting what was read from it. */
+const struct space_snapshot *table_active(const struct core *core, uint64_t *generation);
+bool table_still(const struct core *core, uint64_t generation);
+
+const struct space_entry *table_entries(const struct space_snapshot *table);
+const char *table_text(const struct space_snapshot *table, uint32_t offset);
+/* The entry at exactly this name. */
+const struct space_entry *table_find(const struct space_snapshot *table, const char *name,
+                                     size_t length);
+/* The entry with the longest path that `name` is or lies below. */
+const struct space_entry *table_cover(const struct space_snapshot *table, const char *name,
+                                      size_t length);
+/* Whether some entry lies strictly below `name`. */
+bool table_has_below(const struct space_snapshot *table, const char *name, size_t length);
+/* The bind whose target `host` is or lies below; the longest target wins, then the first name. */
+const struct space_entry *table_bind_of_host(const struct space_snapshot *table, const char *host,
+                                             size_t length);
+/* Whether this component is the last one of some entry's path. */
+bool table_names(const struct space_snapshot *table, const char *component, size_t length);
+/* Whether this component is in some entry's path before the last one. */
+bool table_ancestors(const struct space_snapshot *table, const char *component, size_t length);
+
+#endif

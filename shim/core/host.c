@@ -1,0 +1,37 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include "shim/arch/x86_64/syscall.h"
+#include "shim/core/host.h"
+
+long host_status(const char *path, struct stat *status)
+{
+    return system_call(SYS_newfstatat, AT_FDCWD, (long)path, (long)status, AT_SYMLINK_NOFOLLOW, 0,
+                       0);
+}
+
+long host_link_at(int directory, const char *name, char *text, size_t size)
+{
+    long length = system_call(SYS_readlinkat, directory, (long)name, (long)text, (long)size, 0, 0);
+    if (length < 0)
+        return length;
+    if ((size_t)length >= size)
+        return -ENAMETOOLONG;
+    text[length] = '\0';
+    return length;
+}
+
+long host_link(const char *path, char *text, size_t size)
+{
+    return host_link_at(AT_FDCWD, path, text, size);
+}
+
+bool host_is_proc(const char *path)
+{
+    struct statfs status;
+    return system_call(SYS_statfs, (long)path, (long)&status, 0, 0, 0, 0) == 0 &&
+           status.f_type == PROC_SUPER_MAGIC;
+}

@@ -1,0 +1,19 @@
+/* The few questions that the core asks the host's file system, as raw system calls. */
+#ifndef HIRSEL_HOST_H
+#define HIRSEL_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* lstat of a host path. 0 or -errno. */
+long host_status(const char *path, struct stat *status);
+/* readlink with a NUL put behind; the length, or -errno; -ENAMETOOLONG if it does not fit. */
+long host_link(const char *path, char *text, size_t size);
+/* The same of a name in a directory. */
+long host_link_at(int directory, const char *name, char *text, size_t size);
+/* Whether `path` is on a procfs. */
+bool host_is_proc(const char *path);
+
+#endif

@@ -1,0 +1,79 @@
+/* The slow walk: component by component, in the session's view. It is the meaning of a path; all
+ * faster ways must give its answer. */
+#ifndef HIRSEL_WALK_H
+#define HIRSEL_WALK_H
+
+#include "shim/core/core.h"
+#include <sys/stat.h>
+
+/* Where a walk stands. */
+enum place {
+    PLACE_HOST,     /* at walk->host */
+    PLACE_NODE,     /* at or below a translator's node: walk->node and walk_rest */
+    PLACE_RESERVED, /* in the reserved root */
+};
+
+/* A translator's node, known by its id, or by the record in its symlink. */
+struct node_reference {
+    uint64_t translator; /* 0: by record */
+    uint64_t device;
+    uint64_t inode;
+    size_t text_length;
+    size_t host_length;
+    char text[PATH_LIMIT]; /* the record */
+    char host[PATH_LIMIT]; /* the symlink's host path */
+};
+
+enum walk_options {
+    WALK_FOLLOW = 1,    /* follow a symlink in the last component */
+    WALK_NODE_NAME = 2, /* a record in the last component is wanted as the host's symlink that
+                         * carries it, as for unlink and rename */
+};
+
+struct walk {
+    const struct caller *caller;
+    const struct space_snapshot *table; /* NULL: nothing published */
+    unsigned options;
+    enum place place;
+
+    char name[PATH_LIMIT]; /* the session's name of where the walk stands */
+    size_t name_length;
+    char host[PATH_LIMIT]; /* PLACE_HOST: its host path ("/" for the root) */
+    size_t host_length;
+    struct node_reference node; /* PLACE_NODE */
+    size_t node_name_length;    /* how much of `name` is the node's own name */
+
+    const struct space_entry *entry; /* the table's entry at exactly this name, or NULL */
+    bool read_only;                  /* below a read-only bind */
+    bool missing;                    /* PLACE_HOST: the last component is not there */
+    bool slash;                      /* the path ended with a slash */
+    struct stat status;              /* PLACE_HOST and not missing: lstat of it */
+
+    unsigned links;
+    char todo[2 * PATH_LIMIT]; /* what is still to be walked, from `at` */
+    size_t todo_at;
+    size_t todo_length;
+    char link[PATH_LIMIT];
+};
+
+/* Walk `path` from the caller's descriptor `directory` (AT_FDCWD; ignored for absolute paths).
+ * 0, or -errno. A last component that is missing is no error (walk->missing). */
+long walk_path(struct walk *walk, const struct caller *caller, const struct space_snapshot *table,
+               int directory, const char *path, unsigned options);
+
+/* Stand where the caller's descriptor stands. 0 or -errno. -ENOENT: a host directory that was
+ * removed, which has no name. */
+long walk_descriptor(struct walk *walk, const struct caller *caller,
+                     const struct space_snapshot *table, int descriptor);
+
+/* "Go on there": the translator met a symlink after `consumed` bytes of the rest. */
+long walk_redirect(struct walk *walk, size_t consumed, const char *target, size_t length);
+
+/* Below the node: "" or "a/b" without a leading slash. */
+const char *walk_rest(const struct walk *walk, size_t *length);
+
+/* The session's name of a host path (in `host`, `length`): stands the walk there, without any
+ * question to the host but for a node's own name. 0 or -errno. */
+long walk_from_host(struct walk *walk, const char *host, size_t length);
+
+#endif

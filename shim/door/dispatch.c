@@ -1,0 +1,27 @@
+#include "shim/door/door.h"
+
+__attribute__((used)) long shim_dispatch(long number, long a, long b, long c, long d, long e,
+                                         long f)
+{
+    const long arguments[6] = {a, b, c, d, e, f};
+    switch (call_kinds[number]) {
+    case CALL_PATH:
+        return path_call(number, arguments);
+    case CALL_TWO_PATHS:
+        return two_paths_call(number, arguments);
+    case CALL_EXECUTE:
+        return execute_call(number, arguments);
+    case CALL_FSTAT:
+        return fstat_call(number, arguments);
+    case CALL_FSTATFS:
+        return fstatfs_call(number, arguments);
+    case CALL_GETCWD:
+        return getcwd_call(number, arguments);
+    case CALL_LIST:
+        return list_call(number, arguments);
+    case CALL_SOCKET:
+        return socket_call(number, arguments);
+    default:
+        return call_plain(number, arguments);
+    }
+}

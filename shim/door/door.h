@@ -1,0 +1,92 @@
+/* The preload door: system calls of a program, met inside the program.
+ *
+ * Each kind of call has a file here. They decide with the core and then let the kernel act. */
+#ifndef HIRSEL_DOOR_H
+#define HIRSEL_DOOR_H
+
+#include "shim/arch/x86_64/syscall.h"
+#include "shim/core/calls.h"
+#include "shim/core/core.h"
+#include "shim/core/walk.h"
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+/* All that the shim knows; set once, before the program's first instruction. */
+struct shim {
+    struct core core;
+    struct caller caller;
+    char door[PATH_LIMIT]; /* SESSION/spaces/ID/lib, what LD_LIBRARY_PATH begins with */
+    size_t door_length;
+    char interpreter[256]; /* of the programs that can come in by this door: ld.so's path */
+};
+extern struct shim the_shim HIDDEN;
+
+/* Calls the kernel as the program asked. */
+static inline long call_plain(long number, const long arguments[6])
+{
+    return system_call(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                       arguments[5]);
+}
+
+long shim_dispatch(long number, long a, long b, long c, long d, long e, long f) HIDDEN;
+
+/* ---- quick.c: may the kernel's answer stand? ---- */
+
+/* Whether the kernel can read a path at this address: 0, -EFAULT, -ENAMETOOLONG. */
+long path_check(const char *path) HIDDEN;
+
+enum text_finding {
+    TEXT_CLEAR, /* no name of the table is touched */
+    TEXT_TABLE, /* some name may be: walk slowly */
+};
+/* Compare a path's components with the table, and look where a relative path with ".." starts. */
+enum text_finding text_find(const struct space_snapshot *table, int directory,
+                            const char *path) HIDDEN;
+
+/* What one has to know before a path call. */
+struct view {
+    const struct space_snapshot *table; /* NULL or empty: nothing is in it */
+    uint64_t generation;
+    bool shadows;
+    bool places; /* a current directory or dirfd may be a bind's or a placeholder */
+};
+struct view view_get(void) HIDDEN;
+
+/* Whether the directory that a relative path starts from was removed, as placeholders are. */
+bool start_is_removed(int directory) HIDDEN;
+/* Whether a name that the kernel does not find may be in the reserved root, or behind a
+ * placeholder, where the kernel finds nothing. */
+bool missing_is_doubtful(const struct view *view, int directory, const char *path) HIDDEN;
+/* Whether no symlink is on the way of this path. 1: none, the name exists. Else -errno as openat2
+ * gives it: -ELOOP if there is one; -ENOENT, -ENOTDIR, -EACCES hold for the walk in the session. */
+long path_is_direct(int directory, const char *path, bool follow) HIDDEN;
+
+/* ---- one call each ---- */
+long path_call(long number, const long arguments[6]) HIDDEN;
+long open_call(long number, const long arguments[6]) HIDDEN;
+long two_paths_call(long number, const long arguments[6]) HIDDEN;
+long execute_call(long number, const long arguments[6]) HIDDEN;
+long fstat_call(long number, const long arguments[6]) HIDDEN;
+long fstatfs_call(long number, const long arguments[6]) HIDDEN;
+long getcwd_call(long number, const long arguments[6]) HIDDEN;
+long list_call(long number, const long arguments[6]) HIDDEN;
+long socket_call(long number, const long arguments[6]) HIDDEN;
+
+/* ---- slow.c: by the walk ---- */
+long path_slow(long number, const long arguments[6]) HIDDEN;
+/* Whether the call follows a symlink in the last component. */
+bool call_follows(long number, const long arguments[6]) HIDDEN;
+/* A path for another call: where it leads on the host, put at `host` (PATH_LIMIT bytes). 0;
+ * 1: unchanged, the kernel's own walk is right; or -errno. A virtual file is opened, and its
+ * backing file is the host path. `name` (may be NULL, PATH_LIMIT bytes): its session name. */
+long path_to_host(int directory, const char *path, unsigned options, char *host, char *name) HIDDEN;
+
+/* ---- identity.c ---- */
+/* Write a status for stat, fstat, newfstatat (statx: false) or statx to the program. */
+long status_write(bool statx, void *to, const struct stat *status) HIDDEN;
+/* The node status of an opened virtual directory; -ENOENT if the descriptor is none. */
+long descriptor_status(int descriptor, struct stat *status) HIDDEN;
+/* After readlink gave `length` bytes at `text` for `path`: what the session names instead. */
+long link_translate(int directory, const char *path, char *text, size_t size, long length) HIDDEN;
+
+#endif

@@ -1,0 +1,319 @@
+/* execve, execveat: what is executed is the session's file, and the door goes along.
+ *
+ * Memory mapped here would outlive the call in the parent of a vfork child, and posix_spawn's
+ * child has 32 KiB of stack: what is built is on the stack, and just as long as it must be. */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "shim/core/scratch.h"
+#include "shim/core/text.h"
+#include "shim/door/door.h"
+
+enum {
+    HEAD_SIZE = 1024,
+    STACK_POINTERS = 1024, /* arrays longer than this are mapped, not on the stack */
+    SCRIPT_DEPTH = 5,      /* the kernel gives ELOOP behind that */
+};
+
+#define DOOR_VARIABLE "LD_LIBRARY_PATH="
+#define DOOR_VARIABLE_LENGTH (sizeof DOOR_VARIABLE - 1)
+
+/* What kind of file is executed, from its first bytes. */
+enum image {
+    IMAGE_UNKNOWN, /* can't be read, or none of these: the kernel knows */
+    IMAGE_DYNAMIC, /* its interpreter is our ld.so */
+    IMAGE_FOREIGN, /* another dynamic linker: our libc must not get into it */
+    IMAGE_STATIC,
+    IMAGE_SCRIPT,
+};
+
+static enum image image_kind(const char *head, long length)
+{
+    const Elf64_Ehdr *file = (const Elf64_Ehdr *)(const void *)head;
+    if (length >= 2 && head[0] == '#' && head[1] == '!')
+        return IMAGE_SCRIPT;
+    if (length < (long)sizeof *file || !text_begins(head, 4, ELFMAG, 4))
+        return IMAGE_UNKNOWN;
+    if (file->e_ident[EI_CLASS] != ELFCLASS64 || file->e_machine != EM_X86_64)
+        return IMAGE_FOREIGN;
+    if (file->e_phoff > (uint64_t)length || file->e_phentsize != sizeof(Elf64_Phdr))
+        return IMAGE_DYNAMIC;
+    const Elf64_Phdr *part = (const Elf64_Phdr *)(const void *)(head + file->e_phoff);
+    for (unsigned i = 0; i < file->e_phnum; i++, part++) {
+        if ((const char *)(part + 1) > head + length)
+            return IMAGE_DYNAMIC; /* not seen: the common case */
+        if (part->p_type != PT_INTERP)
+            continue;
+        if (part->p_offset + part->p_filesz > (uint64_t)length || part->p_filesz == 0)
+            return IMAGE_DYNAMIC;
+        return text_equal(head + part->p_offset, part->p_filesz - 1, the_shim.interpreter,
+                          text_length(the_shim.interpreter))
+                   ? IMAGE_DYNAMIC
+                   : IMAGE_FOREIGN;
+    }
+    return IMAGE_STATIC;
+}
+
+/* Whether the variable's value begins with our door. */
+static bool door_is_in(const char *value)
+{
+    size_t length = the_shim.door_length;
+    for (size_t i = 0; i < length; i++)
+        if (value[i] != the_shim.door[i])
+            return false;
+    return value[length] == '\0' || value[length] == ':';
+}
+
+static bool variable_is_door(const char *variable)
+{
+    for (size_t i = 0; i < DOOR_VARIABLE_LENGTH; i++)
+        if (variable[i] != DOOR_VARIABLE[i])
+            return false;
+    return true;
+}
+
+/* One exec, made ready: everything on the caller's stack. */
+struct execution {
+    int directory;
+    const char *path;
+    char *const *arguments;
+    char *const *environment;
+    int flags;
+};
+
+static long execute_plain(const struct execution *execution)
+{
+    if (execution->directory == AT_FDCWD && execution->flags == 0)
+        return system_call(SYS_execve, (long)execution->path, (long)execution->arguments,
+                           (long)execution->environment, 0, 0, 0);
+    return system_call(SYS_execveat, execution->directory, (long)execution->path,
+                       (long)execution->arguments, (long)execution->environment, execution->flags,
+                       0);
+}
+
+/* Room for a long array of pointers; NULL for one that the stack should hold. */
+static char **pointers_take(size_t count)
+{
+    return count <= STACK_POINTERS ? NULL : scratch_take(count * sizeof(char *));
+}
+
+/* With the door in the environment. Separate, so that its arrays are on the stack only now. */
+static __attribute__((noinline)) long execute_with_door(const struct execution *execution)
+{
+    struct execution changed = *execution;
+    const char *old = NULL;
+    char *const *environment = execution->environment;
+    size_t count = 0, at = 1;
+    for (; environment != NULL && environment[count] != NULL; count++)
+        if (old == NULL && variable_is_door(environment[count]))
+            old = environment[count] + DOOR_VARIABLE_LENGTH;
+    if (old != NULL && door_is_in(old))
+        return execute_plain(execution);
+    char **variables = pointers_take(count + 2);
+    if (variables == NULL)
+        variables = __builtin_alloca((count + 2) * sizeof *variables);
+    for (size_t i = 0; i < count; i++)
+        if (!variable_is_door(environment[i]))
+            variables[at++] = environment[i];
+    variables[at] = NULL;
+    size_t length = DOOR_VARIABLE_LENGTH, old_length = old == NULL ? 0 : text_length(old);
+    if (old_length > STACK_POINTERS * sizeof(char *))
+        return -E2BIG;
+    char *value = __builtin_alloca(length + the_shim.door_length + old_length + 2);
+    bytes_copy(value, DOOR_VARIABLE, length);
+    bytes_copy(value + length, the_shim.door, the_shim.door_length);
+    length += the_shim.door_length;
+    if (old_length > 0) {
+        value[length++] = ':';
+        bytes_copy(value + length, old, old_length);
+        length += old_length;
+    }
+    value[length] = '\0';
+    variables[0] = value;
+    changed.environment = variables;
+    return execute_plain(&changed);
+}
+
+static long execute_image(const struct execution *execution, enum image image)
+{
+    return image == IMAGE_FOREIGN ? execute_plain(execution) : execute_with_door(execution);
+}
+
+/* "#! interpreter argument": cut out of the head, as the kernel does. */
+static bool script_parse(char *head, long length, char **interpreter, char **argument)
+{
+    long end = 2;
+    while (end < length && end < 256 && head[end] != '\n')
+        end++;
+    if (end == length && length == HEAD_SIZE)
+        return false;
+    while (end > 2 && (head[end - 1] == ' ' || head[end - 1] == '\t'))
+        end--;
+    head[end] = '\0';
+    char *at = head + 2;
+    while (*at == ' ' || *at == '\t')
+        at++;
+    if (*at == '\0')
+        return false;
+    *interpreter = at;
+    while (*at != '\0' && *at != ' ' && *at != '\t')
+        at++;
+    *argument = NULL;
+    if (*at != '\0') {
+        *at++ = '\0';
+        while (*at == ' ' || *at == '\t')
+            at++;
+        if (*at != '\0')
+            *argument = at;
+    }
+    return true;
+}
+
+static long execute(const struct execution *execution, unsigned depth);
+
+/* A script whose name or whose interpreter is not the host's own: started as the kernel would
+ * start it, with the names that the session has for both. */
+static __attribute__((noinline)) long execute_script(const struct execution *execution,
+                                                     const char *name, char *head, long length,
+                                                     unsigned depth)
+{
+    char *interpreter, *argument;
+    char *const *rest = execution->arguments;
+    size_t count = 0, given = 0;
+    if (depth >= SCRIPT_DEPTH)
+        return -ELOOP;
+    if (!script_parse(head, length, &interpreter, &argument))
+        return -ENOEXEC;
+    while (rest != NULL && rest[given] != NULL)
+        given++;
+    char **arguments = pointers_take(given + 4);
+    if (arguments == NULL)
+        arguments = __builtin_alloca((given + 4) * sizeof *arguments);
+    arguments[count++] = interpreter;
+    if (argument != NULL)
+        arguments[count++] = argument;
+    arguments[count++] = (char *)(uintptr_t)name;
+    for (size_t i = 1; i < given; i++)
+        arguments[count++] = rest[i];
+    arguments[count] = NULL;
+    struct execution next = {
+        .directory = AT_FDCWD,
+        .path = interpreter,
+        .arguments = arguments,
+        .environment = execution->environment,
+    };
+    return execute(&next, depth + 1);
+}
+
+static long head_read(int directory, const char *path, int flags, char *head)
+{
+    long descriptor = (flags & AT_EMPTY_PATH) && path[0] == '\0'
+                          ? directory
+                          : system_call(SYS_openat, directory, (long)path,
+                                        O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+                                            (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0),
+                                        0, 0, 0);
+    if (descriptor < 0)
+        return descriptor;
+    long length = system_call(SYS_pread64, descriptor, (long)head, HEAD_SIZE, 0, 0, 0);
+    if (descriptor != directory)
+        system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
+    return length;
+}
+
+/* By the walk: where the path leads on the host, and what it is called in the session. */
+static __attribute__((noinline)) long execute_slow(const struct execution *execution,
+                                                   unsigned depth)
+{
+    char head[HEAD_SIZE];
+    struct execution changed = *execution;
+    char *buffer = scratch_take(2 * PATH_LIMIT);
+    if (buffer == NULL)
+        return -ENOMEM;
+    long result = path_to_host(execution->directory, execution->path,
+                               execution->flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, buffer,
+                               buffer + PATH_LIMIT);
+    if (result < 0) {
+        scratch_give(buffer, 2 * PATH_LIMIT);
+        return result;
+    }
+    size_t host_size = text_length(buffer) + 1, name_size = text_length(buffer + PATH_LIMIT) + 1;
+    char *host = __builtin_alloca(host_size);
+    char *name = __builtin_alloca(name_size);
+    bytes_copy(host, buffer, host_size);
+    bytes_copy(name, buffer + PATH_LIMIT, name_size);
+    scratch_give(buffer, 2 * PATH_LIMIT);
+    changed.directory = AT_FDCWD;
+    changed.path = host;
+    changed.flags = 0;
+    long length = head_read(AT_FDCWD, host, 0, head);
+    enum image image = length < 0 ? IMAGE_UNKNOWN : image_kind(head, length);
+    if (image == IMAGE_SCRIPT) {
+        result = system_call(SYS_faccessat, AT_FDCWD, (long)host, X_OK, 0, 0, 0);
+        if (result < 0)
+            return result;
+        /* An absolute path is passed on as it was given, a relative one too: that is $0. */
+        return execute_script(execution, execution->path[0] != '\0' ? execution->path : name, head,
+                              length, depth);
+    }
+    return execute_image(&changed, image);
+}
+
+/* Whether the host's own walk to this path is the session's. */
+static bool path_is_plain(const struct view *view, int directory, const char *path)
+{
+    if ((view->table != NULL || view->places) &&
+        text_find(view->table, directory, path) == TEXT_TABLE)
+        return false;
+    return !view->shadows || path_is_direct(directory, path, true) == 1;
+}
+
+static long execute(const struct execution *execution, unsigned depth)
+{
+    char head[HEAD_SIZE];
+    struct view view = view_get();
+    bool by_descriptor = (execution->flags & AT_EMPTY_PATH) && execution->path[0] == '\0';
+    if (!by_descriptor && !path_is_plain(&view, execution->directory, execution->path))
+        return execute_slow(execution, depth);
+    long length = head_read(execution->directory, execution->path, execution->flags, head);
+    if (length == -ENOENT || length == -ELOOP || length == -ENOTDIR)
+        return by_descriptor ? execute_plain(execution) : execute_slow(execution, depth);
+    enum image image = length < 0 ? IMAGE_UNKNOWN : image_kind(head, length);
+    if (image == IMAGE_SCRIPT && !by_descriptor) {
+        char line[256], *interpreter, *argument;
+        bytes_copy(line, head, sizeof line);
+        line[sizeof line - 1] = '\0';
+        if (script_parse(line, length < 255 ? length : 255, &interpreter, &argument) &&
+            (!path_is_plain(&view, AT_FDCWD, interpreter) ||
+             system_call(SYS_faccessat, AT_FDCWD, (long)interpreter, X_OK, 0, 0, 0) == -ENOENT))
+            return execute_slow(execution, depth);
+    }
+    return execute_image(execution, image);
+}
+
+long execute_call(long number, const long arguments[6])
+{
+    struct execution execution = {.directory = AT_FDCWD};
+    if (number == SYS_execve) {
+        execution.path = (const char *)arguments[0];
+        execution.arguments = (char *const *)arguments[1];
+        execution.environment = (char *const *)arguments[2];
+    } else {
+        execution.directory = (int)arguments[0];
+        execution.path = (const char *)arguments[1];
+        execution.arguments = (char *const *)arguments[2];
+        execution.environment = (char *const *)arguments[3];
+        execution.flags = (int)arguments[4];
+    }
+    if (execution.path == NULL)
+        return -EFAULT;
+    long checked = path_check(execution.path);
+    if (checked < 0)
+        return checked;
+    if (execution.path[0] == '\0' && !(execution.flags & AT_EMPTY_PATH))
+        return -ENOENT;
+    return execute(&execution, 0);
+}

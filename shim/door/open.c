@@ -1,0 +1,115 @@
+/* open, openat, creat, openat2. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "shim/core/text.h"
+#include "shim/door/door.h"
+
+/* The kernel's own value: libc's is 0 on x86-64, openat sets it by itself, openat2 does not. */
+#define KERNEL_LARGEFILE 0100000
+#define KERNEL_TMPFILE 020000000
+#define FLAGS_KNOWN                                                                                \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |          \
+     O_ASYNC | O_DIRECT | KERNEL_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC |    \
+     O_PATH | KERNEL_TMPFILE)
+#define FLAGS_OF_PATH (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)
+
+static long open_plain(int directory, const char *path, unsigned flags, unsigned mode)
+{
+    return system_call(SYS_openat, directory, (long)path, (long)flags, (long)mode, 0, 0);
+}
+
+/* The same on a way without symlinks: -ELOOP if there is one. */
+static long open_direct(int directory, const char *path, unsigned flags, unsigned mode)
+{
+    struct open_how how = {.resolve = RESOLVE_NO_SYMLINKS};
+    how.flags = (flags & FLAGS_KNOWN) | KERNEL_LARGEFILE;
+    if (flags & O_PATH)
+        how.flags = flags & FLAGS_OF_PATH;
+    if (flags & (O_CREAT | KERNEL_TMPFILE))
+        how.mode = mode & 07777;
+    return system_call(SYS_openat2, directory, (long)path, (long)&how, sizeof how, 0, 0);
+}
+
+/* O_PATH|O_NOFOLLOW opens a symlink itself, and a record with it. */
+static bool opened_is_record(long descriptor)
+{
+    char start[RECORD_START_LENGTH + 1];
+    long got = system_call(SYS_readlinkat, descriptor, (long)"", (long)start, sizeof start, 0, 0);
+    return got > 0 && text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH);
+}
+
+static long open_again_slowly(long number, const long arguments[6], long descriptor)
+{
+    if (descriptor >= 0)
+        system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
+    return path_slow(number, arguments);
+}
+
+/* The program's own openat2, with its own restrictions: the kernel's to keep. */
+static long open_restricted(long number, const long arguments[6])
+{
+    long result = call_plain(number, arguments);
+    if (result != -ENOENT && result != -ELOOP)
+        return result;
+    const struct open_how *how = (const struct open_how *)arguments[2];
+    if (how->resolve != 0)
+        return result;
+    return path_slow(number, arguments);
+}
+
+long open_call(long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    if (number == SYS_openat2)
+        return open_restricted(number, arguments);
+    int directory = shape->directory >= 0 ? (int)arguments[shape->directory] : AT_FDCWD;
+    const char *path = (const char *)arguments[shape->path];
+    unsigned flags =
+        number == SYS_creat ? O_CREAT | O_WRONLY | O_TRUNC : (unsigned)arguments[shape->flags];
+    unsigned mode = (unsigned)arguments[number == SYS_creat ? 1 : shape->flags + 1];
+    struct view view = view_get();
+    bool changes = (flags & (O_CREAT | O_TRUNC | KERNEL_TMPFILE)) != 0 ||
+                   ((flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH));
+    if (path == NULL)
+        return -EFAULT;
+    if ((changes || the_shim.core.no_openat2) && (view.table != NULL || view.places)) {
+        /* What it would do must not be done to the wrong file: the text comes first. */
+        long checked = path_check(path);
+        if (checked < 0)
+            return checked;
+        bool read_only = false;
+        for (uint32_t i = 0; view.table != NULL && i < view.table->count; i++)
+            read_only |= (table_entries(view.table)[i].flags & SPACE_READ_ONLY) != 0;
+        if ((read_only && changes) || text_find(view.table, directory, path) == TEXT_TABLE)
+            return path_slow(number, arguments);
+    }
+    long result = the_shim.core.no_openat2 ? -ELOOP : open_direct(directory, path, flags, mode);
+    if (result == -EINTR || result == -EFAULT)
+        return result;
+    if (!changes && (view.table != NULL || view.places) &&
+        text_find(view.table, directory, path) == TEXT_TABLE)
+        return open_again_slowly(number, arguments, result);
+    if (result >= 0) {
+        if ((flags & (O_PATH | O_NOFOLLOW)) == (O_PATH | O_NOFOLLOW) && opened_is_record(result))
+            return open_again_slowly(number, arguments, result);
+        return result;
+    }
+    if (result == -ENOENT || result == -ENOTDIR) {
+        if (missing_is_doubtful(&view, directory, path))
+            return path_slow(number, arguments);
+        return result;
+    }
+    if (result == -ELOOP && view.shadows)
+        return path_slow(number, arguments);
+    if (result == -ELOOP || result == -ENOSYS || result == -EPERM || result == -EINVAL) {
+        /* A symlink is on the way: it can't lead through a node, so a success stands. */
+        result = open_plain(directory, path, flags, mode);
+        if (result == -ENOENT || result == -ELOOP || result == -ENOTDIR)
+            return path_slow(number, arguments);
+    }
+    return result;
+}

@@ -1,0 +1,132 @@
+/* May the kernel's own answer stand? Cheap questions that are asked at every path. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "shim/core/text.h"
+#include "shim/door/door.h"
+
+struct view view_get(void)
+{
+    const struct core *core = &the_shim.core;
+    struct view view = {0};
+    view.table = table_active(core, &view.generation);
+    if (view.table != NULL && view.table->count == 0)
+        view.table = NULL;
+    if (view.table != NULL) {
+        view.shadows = (view.table->flags & SPACE_HAS_SHADOWS) != 0;
+        view.places = (view.table->flags & SPACE_HAS_BINDS) != 0;
+    }
+    if (__atomic_load_n(&core->header->placeholders, __ATOMIC_RELAXED))
+        view.places = true;
+    return view;
+}
+
+long path_check(const char *path)
+{
+    /* symlinkat reads its first path, then fails on the empty second one before anything is
+     * looked up: the cheapest way (0.2 µs) to have the kernel check an address. */
+    long result = system_call(SYS_symlinkat, (long)path, -1, (long)"", 0, 0, 0);
+    return result == -EFAULT || result == -ENAMETOOLONG ? result : 0;
+}
+
+/* Whether ".." from this directory means the same natively: not at or below a bind's target, not
+ * in a mirror. */
+static __attribute__((noinline)) bool start_is_plain(const struct space_snapshot *table,
+                                                     int directory)
+{
+    char name[PATH_LIMIT], link[40];
+    const struct core *core = &the_shim.core;
+    long length;
+    if (directory == AT_FDCWD) {
+        length = system_call(SYS_getcwd, (long)name, sizeof name, 0, 0, 0, 0) - 1;
+    } else {
+        if (directory < 0)
+            return true; /* EBADF is the kernel's to say */
+        bytes_copy(link, "/proc/self/fd/", 14);
+        link[14 + text_put_number(link + 14, (uint64_t)directory)] = '\0';
+        length = system_call(SYS_readlinkat, AT_FDCWD, (long)link, (long)name, sizeof name, 0, 0);
+    }
+    if (length <= 0 || length >= (long)sizeof name)
+        return false;
+    if (text_begins(name, (size_t)length, core->session, core->session_length))
+        return false;
+    return table == NULL || table_bind_of_host(table, name, (size_t)length) == NULL;
+}
+
+enum text_finding text_find(const struct space_snapshot *table, int directory, const char *path)
+{
+    /* The part of an absolute path walked so far, normalised: on a way without symlinks, what the
+     * text says is where it leads. */
+    char name[256];
+    size_t name_length = 0;
+    bool absolute = path[0] == '/', up = false;
+    const char *at = path;
+    for (;;) {
+        while (*at == '/')
+            at++;
+        if (*at == '\0')
+            break;
+        const char *component = at;
+        while (*at != '/' && *at != '\0')
+            at++;
+        size_t length = (size_t)(at - component);
+        if (component[0] == '.' && length == 1)
+            continue;
+        if (component[0] == '.' && component[1] == '.' && length == 2) {
+            up = true;
+            while (name_length > 0 && name[--name_length] != '/')
+                ;
+            continue;
+        }
+        if (absolute) {
+            if (name_length + 1 + length > sizeof name)
+                return TEXT_TABLE;
+            name[name_length++] = '/';
+            bytes_copy(name + name_length, component, length);
+            name_length += length;
+        }
+        if (length == sizeof RESERVED_ROOT - 2 && component[1] == 'h' &&
+            text_equal(component, length, RESERVED_ROOT + 1, length))
+            return TEXT_TABLE;
+        if (table != NULL && table_names(table, component, length) &&
+            (!absolute || table_find(table, name, name_length) != NULL))
+            return TEXT_TABLE;
+    }
+    if (up && !absolute && !start_is_plain(table, directory))
+        return TEXT_TABLE;
+    return TEXT_CLEAR;
+}
+
+bool missing_is_doubtful(const struct view *view, int directory, const char *path)
+{
+    if (path[0] == '/')
+        return path[1] == '.' &&
+               text_begins(path, text_length(path), RESERVED_ROOT, sizeof RESERVED_ROOT - 1);
+    return view->places && start_is_removed(directory);
+}
+
+bool start_is_removed(int directory)
+{
+    struct stat status;
+    return system_call(SYS_newfstatat, directory, (long)"", (long)&status, AT_EMPTY_PATH, 0, 0) ==
+               0 &&
+           S_ISDIR(status.st_mode) && status.st_nlink == 0;
+}
+
+long path_is_direct(int directory, const char *path, bool follow)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)),
+        .resolve = RESOLVE_NO_SYMLINKS,
+    };
+    if (the_shim.core.no_openat2)
+        return -ELOOP;
+    long result = system_call(SYS_openat2, directory, (long)path, (long)&how, sizeof how, 0, 0);
+    if (result < 0)
+        return result == -ENOSYS || result == -EPERM ? -ELOOP : result;
+    system_call(SYS_close, result, 0, 0, 0, 0, 0);
+    return 1;
+}

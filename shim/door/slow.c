@@ -1,0 +1,488 @@
+/* Calls with one path, by the walk in the session's name space. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/stat.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <utime.h>
+
+#include "proto/node.pb-c.h"
+
+#include "shim/core/host.h"
+#include "shim/core/node.h"
+#include "shim/core/scratch.h"
+#include "shim/core/text.h"
+#include "shim/door/door.h"
+
+enum { TABLE_ATTEMPTS = 8 };
+
+/* What a slow call needs besides its stack. */
+struct slow {
+    struct walk walk;
+    char text[PATH_LIMIT];
+    char path[PATH_LIMIT];
+};
+
+bool call_follows(long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    if (shape->traits & TRAIT_NO_FOLLOW)
+        return false;
+    if (shape->traits & TRAIT_FLAG_NO_FOLLOW)
+        return !(arguments[shape->flags] & AT_SYMLINK_NOFOLLOW);
+    if (shape->traits & TRAIT_FLAG_FOLLOW)
+        return (arguments[shape->flags] & AT_SYMLINK_FOLLOW) != 0;
+    if (shape->verb == VERB_WATCH)
+        return !(arguments[2] & IN_DONT_FOLLOW);
+    if (shape->verb == VERB_OPEN) {
+        long flags = number == SYS_creat     ? O_CREAT | O_WRONLY | O_TRUNC
+                     : number == SYS_openat2 ? (long)((const struct open_how *)arguments[2])->flags
+                                             : arguments[shape->flags];
+        return !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+    }
+    return true;
+}
+
+static void open_arguments(long number, const long arguments[6], unsigned *flags, unsigned *mode)
+{
+    const struct call_shape *shape = &call_shapes[number];
+    if (number == SYS_creat) {
+        *flags = O_CREAT | O_WRONLY | O_TRUNC;
+        *mode = (unsigned)arguments[1];
+    } else if (number == SYS_openat2) {
+        const struct open_how *how = (const struct open_how *)arguments[2];
+        *flags = (unsigned)how->flags;
+        *mode = (unsigned)how->mode;
+    } else {
+        *flags = (unsigned)arguments[shape->flags];
+        *mode = (unsigned)arguments[shape->flags + 1];
+    }
+}
+
+/* ---- on the host ---- */
+
+/* A removed directory that a native stat found by another way than its own descriptor ("." or
+ * /proc/self/fd/N): if it is a placeholder, what it stands for. */
+static long status_review(struct slow *slow, long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    if (number == SYS_statx)
+        return 0;
+    struct stat *status = (struct stat *)arguments[shape->path + 1];
+    if (!S_ISDIR(status->st_mode) || status->st_nlink != 0)
+        return 0;
+    long length = host_link(slow->walk.host, slow->text, sizeof slow->text);
+    if (length < 0 || walk_from_host(&slow->walk, slow->text, (size_t)length) < 0 ||
+        slow->walk.place != PLACE_NODE)
+        return 0;
+    bool ended;
+    struct stat found;
+    long result = node_status(&slow->walk, true, &found, &ended);
+    return result < 0 || ended ? 0 : status_write(false, status, &found);
+}
+
+static long on_host(struct slow *slow, long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    struct walk *walk = &slow->walk;
+    long changed[6];
+    bytes_copy(changed, arguments, sizeof changed);
+    if (walk->slash && walk->host_length > 1) {
+        if (walk->host_length + 1 >= PATH_LIMIT)
+            return -ENAMETOOLONG;
+        walk->host[walk->host_length++] = '/';
+        walk->host[walk->host_length] = '\0';
+    }
+    changed[shape->path] = (long)walk->host;
+    if (shape->directory >= 0)
+        changed[shape->directory] = AT_FDCWD;
+    long result = call_plain(number, changed);
+    if (result == 0 && shape->verb == VERB_STAT)
+        return status_review(slow, number, arguments);
+    if (result > 0 && shape->verb == VERB_READLINK)
+        return link_translate(AT_FDCWD, walk->host, (char *)arguments[shape->path + 1],
+                              (size_t)arguments[shape->path + 2], result);
+    return result;
+}
+
+/* ---- in the reserved root ---- */
+
+static long on_reserved(struct slow *slow, long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    const struct walk *walk = &slow->walk;
+    const struct core *core = &the_shim.core;
+    size_t root = sizeof RESERVED_ROOT - 1;
+    const char *rest = walk->name + root;
+    size_t length = 0;
+    if (text_equal(rest, walk->name_length - root, "/session", 8)) {
+        bytes_copy(slow->text, core->session, core->session_length);
+        length = core->session_length;
+    } else if (text_equal(rest, walk->name_length - root, "/space", 6)) {
+        length = text_put_number(slow->text, core->space);
+    } else {
+        return -ENOENT;
+    }
+    if (shape->verb == VERB_READLINK) {
+        size_t size = (size_t)arguments[shape->path + 2];
+        if ((long)size <= 0)
+            return -EINVAL;
+        if (length > size)
+            length = size;
+        long written = the_shim.caller.write(&the_shim.caller, (void *)arguments[shape->path + 1],
+                                             slow->text, length);
+        return written < 0 ? written : (long)length;
+    }
+    if (shape->verb == VERB_STAT && !call_follows(number, arguments)) {
+        struct stat status = {.st_mode = S_IFLNK | 0777,
+                              .st_nlink = 1,
+                              .st_size = (off_t)length,
+                              .st_ino = rest[2] == 'e' ? 1 : 2,
+                              .st_blksize = 4096};
+        return status_write(number == SYS_statx,
+                            (void *)arguments[number == SYS_statx ? 4 : shape->path + 1], &status);
+    }
+    if (shape->verb == VERB_ACCESS || shape->verb == VERB_STAT)
+        return -ENOENT;
+    return -EROFS;
+}
+
+/* ---- on a node ---- */
+
+static long change_on_node(struct slow *slow, long number, const long arguments[6], bool *ended)
+{
+    const struct call_shape *shape = &call_shapes[number];
+    struct node_change change = {.follow = call_follows(number, arguments)};
+    const long *rest = arguments + shape->path + 1;
+    switch (shape->verb) {
+    case VERB_MAKE_DIRECTORY:
+        change.change = HIRSEL__NODE_CHANGE__CHANGE_MAKE_DIRECTORY;
+        change.mode = (unsigned)rest[0];
+        break;
+    case VERB_MAKE_NODE:
+        change.change = HIRSEL__NODE_CHANGE__CHANGE_MAKE_NODE;
+        change.mode = (unsigned)rest[0];
+        change.device = (uint64_t)rest[1];
+        break;
+    case VERB_MAKE_SYMLINK:
+        change.change = HIRSEL__NODE_CHANGE__CHANGE_SYMLINK;
+        change.other = (const char *)arguments[0];
+        change.other_length = text_length(change.other);
+        break;
+    case VERB_UNLINK:
+        change.change = number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR)
+                            ? HIRSEL__NODE_CHANGE__CHANGE_REMOVE_DIRECTORY
+                            : HIRSEL__NODE_CHANGE__CHANGE_UNLINK;
+        break;
+    case VERB_REMOVE_DIRECTORY:
+        change.change = HIRSEL__NODE_CHANGE__CHANGE_REMOVE_DIRECTORY;
+        break;
+    case VERB_MODE:
+        change.change = HIRSEL__NODE_CHANGE__CHANGE_MODE;
+        change.mode = (unsigned)rest[0];
+        break;
+    case VERB_OWNER:
+        change.change = HIRSEL__NODE_CHANGE__CHANGE_OWNER;
+        change.user = (unsigned)rest[0];
+        change.group = (unsigned)rest[1];
+        break;
+    case VERB_SIZE:
+        change.change = HIRSEL__NODE_CHANGE__CHANGE_SIZE;
+        change.size = (uint64_t)rest[0];
+        break;
+    case VERB_TIMES:
+        change.change = HIRSEL__NODE_CHANGE__CHANGE_TIMES;
+        change.has_times = true;
+        change.times[1] = change.times[3] = UTIME_NOW;
+        if (rest[0] == 0)
+            break;
+        if (number == SYS_utime) {
+            const struct utimbuf *times = (const struct utimbuf *)rest[0];
+            change.times[0] = times->actime;
+            change.times[2] = times->modtime;
+            change.times[1] = change.times[3] = 0;
+        } else if (number == SYS_utimensat) {
+            const struct timespec *times = (const struct timespec *)rest[0];
+            change.times[0] = times[0].tv_sec;
+            change.times[1] = times[0].tv_nsec;
+            change.times[2] = times[1].tv_sec;
+            change.times[3] = times[1].tv_nsec;
+        } else {
+            const struct timeval *times = (const struct timeval *)rest[0];
+            change.times[0] = times[0].tv_sec;
+            change.times[1] = times[0].tv_usec * 1000;
+            change.times[2] = times[1].tv_sec;
+            change.times[3] = times[1].tv_usec * 1000;
+        }
+        break;
+    default:
+        return -EOPNOTSUPP;
+    }
+    return node_change(&slow->walk, &change, ended);
+}
+
+/* A call that node.proto has no word for: let the kernel do it on what an open of the node gives.
+ */
+static long by_descriptor(struct slow *slow, long number, const long arguments[6], bool *ended)
+{
+    const struct call_shape *shape = &call_shapes[number];
+    unsigned follow = call_follows(number, arguments) ? 0 : O_NOFOLLOW;
+    long descriptor = node_open(&slow->walk, O_PATH | O_CLOEXEC | follow, 0, ended);
+    if (descriptor < 0 || *ended)
+        return descriptor;
+    long changed[6];
+    bytes_copy(changed, arguments, sizeof changed);
+    bytes_copy(slow->path, "/proc/self/fd/", 14);
+    slow->path[14 + text_put_number(slow->path + 14, (uint64_t)descriptor)] = '\0';
+    changed[shape->path] = (long)slow->path;
+    if (shape->directory >= 0)
+        changed[shape->directory] = AT_FDCWD;
+    long result;
+    switch (number) {
+    /* The l-calls would look at procfs's own symlink. */
+    case SYS_lgetxattr:
+    case SYS_llistxattr:
+        result = -ENODATA;
+        break;
+    default:
+        result = call_plain(number, changed);
+    }
+    system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
+    return result;
+}
+
+static long chdir_on_node(struct slow *slow, bool *ended)
+{
+    long descriptor = node_open(&slow->walk, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, ended);
+    if (descriptor < 0 || *ended)
+        return descriptor;
+    long result = system_call(SYS_fchdir, descriptor, 0, 0, 0, 0, 0);
+    system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
+    return result;
+}
+
+static long on_node(struct slow *slow, long number, const long arguments[6], bool *ended)
+{
+    const struct call_shape *shape = &call_shapes[number];
+    struct walk *walk = &slow->walk;
+    long result;
+    *ended = false;
+    switch (shape->verb) {
+    case VERB_STAT: {
+        struct stat status;
+        result = node_status(walk, call_follows(number, arguments) || walk->slash, &status, ended);
+        if (result < 0 || *ended)
+            return result;
+        return status_write(number == SYS_statx,
+                            (void *)arguments[number == SYS_statx ? 4 : shape->path + 1], &status);
+    }
+    case VERB_OPEN: {
+        unsigned flags, mode;
+        open_arguments(number, arguments, &flags, &mode);
+        return node_open(walk, flags | (walk->slash ? O_DIRECTORY : 0), mode, ended);
+    }
+    case VERB_ACCESS:
+        return node_access(walk, (unsigned)arguments[shape->path + 1],
+                           call_follows(number, arguments), ended);
+    case VERB_READLINK: {
+        size_t size = (size_t)arguments[shape->path + 2];
+        if ((long)size <= 0)
+            return -EINVAL;
+        result = node_link(walk, slow->text, sizeof slow->text, ended);
+        if (result < 0 || *ended)
+            return result;
+        if ((size_t)result > size)
+            result = (long)size;
+        long written = the_shim.caller.write(&the_shim.caller, (void *)arguments[shape->path + 1],
+                                             slow->text, (size_t)result);
+        return written < 0 ? written : result;
+    }
+    case VERB_CHDIR:
+        return chdir_on_node(slow, ended);
+    case VERB_QUERY:
+        if (number == SYS_statfs)
+            return node_filesystem(walk, (void *)arguments[1], ended);
+        return by_descriptor(slow, number, arguments, ended);
+    case VERB_WATCH:
+        return by_descriptor(slow, number, arguments, ended);
+    default:
+        return change_on_node(slow, number, arguments, ended);
+    }
+}
+
+/* ---- where the table says something about the name itself ---- */
+
+static long entry_allows(const struct walk *walk, const struct call_shape *shape, unsigned flags)
+{
+    bool creates = shape->verb == VERB_MAKE_DIRECTORY || shape->verb == VERB_MAKE_NODE ||
+                   shape->verb == VERB_MAKE_SYMLINK;
+    bool removes = shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY;
+    bool opens_to_write = shape->verb == VERB_OPEN && !(flags & O_PATH) &&
+                          ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)));
+    const struct space_entry *entry = walk->entry;
+    if (entry != NULL && entry->kind == SPACE_HIDE)
+        return creates || (shape->verb == VERB_OPEN && (flags & O_CREAT)) ? -EPERM : -ENOENT;
+    if (entry != NULL && creates)
+        return -EEXIST;
+    if (entry != NULL && removes)
+        return -EBUSY;
+    if (shape->verb == VERB_REMOVE_DIRECTORY && walk->table != NULL &&
+        table_has_below(walk->table, walk->name, walk->name_length))
+        return -EBUSY;
+    if (walk->read_only && !walk->missing && creates)
+        return -EEXIST;
+    if (walk->read_only &&
+        ((shape->traits & TRAIT_CHANGES) ||
+         (opens_to_write && !(walk->missing && !(flags & O_CREAT)) &&
+          ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) || walk->missing))))
+        return walk->missing && removes ? -ENOENT : -EROFS;
+    if (entry != NULL && entry->kind == SPACE_SYMLINK && shape->verb == VERB_OPEN)
+        return -ELOOP;
+    return 0;
+}
+
+/* A symlink of the table, looked at itself. */
+static long on_symlink_entry(struct slow *slow, long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    const struct walk *walk = &slow->walk;
+    const char *target = table_text(walk->table, walk->entry->target);
+    size_t length = walk->entry->target_length;
+    if (shape->verb == VERB_READLINK) {
+        size_t size = (size_t)arguments[shape->path + 2];
+        if ((long)size <= 0)
+            return -EINVAL;
+        if (length > size)
+            length = size;
+        long written = the_shim.caller.write(&the_shim.caller, (void *)arguments[shape->path + 1],
+                                             target, length);
+        return written < 0 ? written : (long)length;
+    }
+    if (shape->verb == VERB_STAT) {
+        struct stat status = {.st_mode = S_IFLNK | 0777,
+                              .st_nlink = 1,
+                              .st_size = (off_t)length,
+                              .st_ino = walk->entry->parent_inode ^ walk->entry->path,
+                              .st_dev = walk->entry->parent_device,
+                              .st_blksize = 4096};
+        return status_write(number == SYS_statx,
+                            (void *)arguments[number == SYS_statx ? 4 : shape->path + 1], &status);
+    }
+    if (shape->verb == VERB_ACCESS)
+        return 0;
+    return -EPERM;
+}
+
+static long dispatch_place(struct slow *slow, long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    struct walk *walk = &slow->walk;
+    unsigned flags = 0, mode = 0;
+    if (shape->verb == VERB_OPEN)
+        open_arguments(number, arguments, &flags, &mode);
+    for (;;) {
+        long allowed = entry_allows(walk, shape, flags);
+        if (allowed < 0)
+            return allowed;
+        if (walk->entry != NULL && walk->entry->kind == SPACE_SYMLINK && walk->place == PLACE_HOST)
+            return on_symlink_entry(slow, number, arguments);
+        if (walk->place == PLACE_RESERVED)
+            return on_reserved(slow, number, arguments);
+        if (walk->place == PLACE_HOST)
+            return on_host(slow, number, arguments);
+        bool ended;
+        long result = on_node(slow, number, arguments, &ended);
+        if (result == -ENOKEY) {
+            /* A symlink of this form that the user did not make: it is a dangling symlink. */
+            size_t rest_length;
+            walk_rest(walk, &rest_length);
+            if (rest_length > 0 || call_follows(number, arguments))
+                return shape->verb == VERB_OPEN && rest_length == 0 &&
+                               !call_follows(number, arguments)
+                           ? -ELOOP
+                           : -ENOENT;
+            bytes_copy(walk->host, walk->node.host, walk->node.host_length + 1);
+            walk->host_length = walk->node.host_length;
+            return on_host(slow, number, arguments);
+        }
+        if (result < 0 || !ended)
+            return result;
+    }
+}
+
+long path_slow(long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    struct slow *slow = scratch_take(sizeof *slow);
+    if (slow == NULL)
+        return -ENOMEM;
+    const char *path = (const char *)arguments[shape->path];
+    int directory = shape->directory >= 0 ? (int)arguments[shape->directory] : AT_FDCWD;
+    bool removes = shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY;
+    unsigned options = call_follows(number, arguments) ? WALK_FOLLOW : 0;
+    long result = -EAGAIN;
+    if (removes)
+        options |= WALK_NODE_NAME;
+    for (unsigned i = 0; i < TABLE_ATTEMPTS && result == -EAGAIN; i++) {
+        struct view view = view_get();
+        if (path[0] == '\0' && (shape->traits & TRAIT_EMPTY_PATH) &&
+            (arguments[shape->flags] & AT_EMPTY_PATH))
+            result = walk_descriptor(&slow->walk, &the_shim.caller, view.table, directory);
+        else
+            result = walk_path(&slow->walk, &the_shim.caller, view.table, directory, path, options);
+        if (view.table != NULL && !table_still(&the_shim.core, view.generation)) {
+            result = -EAGAIN;
+            continue;
+        }
+        if (result == 0)
+            result = dispatch_place(slow, number, arguments);
+        if (result == -EAGAIN)
+            break;
+    }
+    scratch_give(slow, sizeof *slow);
+    return result;
+}
+
+long path_to_host(int directory, const char *path, unsigned options, char *host, char *name)
+{
+    struct view view = view_get();
+    struct slow *slow = scratch_take(sizeof *slow);
+    if (slow == NULL)
+        return -ENOMEM;
+    struct walk *walk = &slow->walk;
+    long result = walk_path(walk, &the_shim.caller, view.table, directory, path, options);
+    while (result == 0 && walk->place == PLACE_NODE) {
+        bool ended;
+        long descriptor = node_open(walk, O_RDONLY | O_CLOEXEC, 0, &ended);
+        result = descriptor < 0 ? descriptor : 0;
+        if (result == -ENOKEY)
+            result = -ENOENT;
+        if (result < 0)
+            break;
+        if (ended)
+            continue;
+        bytes_copy(slow->path, "/proc/self/fd/", 14);
+        slow->path[14 + text_put_number(slow->path + 14, (uint64_t)descriptor)] = '\0';
+        result = host_link(slow->path, host, PATH_LIMIT);
+        system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
+        if (result > 0)
+            result = 0;
+        break;
+    }
+    if (result == 0 && walk->entry != NULL && walk->entry->kind == SPACE_HIDE)
+        result = options & WALK_FOLLOW ? -ENOENT : -EPERM;
+    if (result == 0 && walk->place == PLACE_RESERVED)
+        result = -ENOENT;
+    if (result == 0 && walk->place == PLACE_HOST)
+        bytes_copy(host, walk->host, walk->host_length + 1);
+    if (result == 0 && name != NULL) {
+        bytes_copy(name, walk->name, walk->name_length + 1);
+        if (walk->name_length == 0)
+            bytes_copy(name, "/", 2);
+    }
+    scratch_give(slow, sizeof *slow);
+    return result;
+}

@@ -1,0 +1,182 @@
+/* rename and link: two paths, one prefix. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "proto/node.pb-c.h"
+
+#include "shim/core/node.h"
+#include "shim/core/scratch.h"
+#include "shim/core/text.h"
+#include "shim/door/door.h"
+
+struct pair {
+    struct walk from;
+    struct walk to;
+};
+
+/* Where a name's file system is, for EXDEV: the bind or node that it lies below. */
+static const struct space_entry *prefix_of(const struct walk *walk)
+{
+    if (walk->table == NULL)
+        return NULL;
+    const struct space_entry *entry = table_cover(walk->table, walk->name, walk->name_length);
+    return entry != NULL && entry->kind == SPACE_BIND ? entry : NULL;
+}
+
+static bool is_rename(long number)
+{
+    return number != SYS_link && number != SYS_linkat;
+}
+
+/* What the table says about a name that is to be renamed, replaced or linked. */
+static long name_allows(const struct walk *walk, bool target, bool rename)
+{
+    const struct space_entry *entry = walk->entry;
+    if (entry != NULL && entry->kind == SPACE_HIDE)
+        return target ? -EPERM : -ENOENT;
+    if (entry != NULL && (rename || target))
+        return target && !rename ? -EEXIST : -EBUSY;
+    if (rename && walk->table != NULL &&
+        table_has_below(walk->table, walk->name, walk->name_length))
+        return -EBUSY;
+    return 0;
+}
+
+static long pair_on_node(struct pair *pair, long number, unsigned flags, bool *ended)
+{
+    struct walk *from = &pair->from, *to = &pair->to;
+    size_t other_length;
+    bool same = from->node_name_length == to->node_name_length &&
+                text_equal(from->name, from->node_name_length, to->name, to->node_name_length);
+    *ended = false;
+    if (!same)
+        return -EXDEV;
+    const char *other = walk_rest(is_rename(number) ? to : from, &other_length);
+    struct node_change change = {
+        .change = is_rename(number) ? HIRSEL__NODE_CHANGE__CHANGE_RENAME
+                                    : HIRSEL__NODE_CHANGE__CHANGE_LINK,
+        .flags = flags,
+        .other = other,
+        .other_length = other_length,
+    };
+    return node_change(is_rename(number) ? from : to, &change, ended);
+}
+
+static long pair_run(struct pair *pair, long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    struct walk *from = &pair->from, *to = &pair->to;
+    bool rename = is_rename(number);
+    unsigned flags = shape->flags >= 0 ? (unsigned)arguments[shape->flags] : 0;
+    long result = name_allows(from, false, rename);
+    if (result == 0)
+        result = name_allows(to, true, rename);
+    if (result < 0)
+        return result;
+    if (from->place == PLACE_HOST && from->missing)
+        return -ENOENT;
+    if (from->place == PLACE_RESERVED || to->place == PLACE_RESERVED)
+        return -EROFS;
+    if (from->place == PLACE_NODE || to->place == PLACE_NODE) {
+        if (from->place != to->place)
+            return -EXDEV;
+        bool ended;
+        result = pair_on_node(pair, number, flags, &ended);
+        return ended && result == 0 ? -EXDEV : result;
+    }
+    if (prefix_of(from) != prefix_of(to))
+        return -EXDEV;
+    if (from->read_only || to->read_only)
+        return -EROFS;
+    long changed[6];
+    bytes_copy(changed, arguments, sizeof changed);
+    changed[shape->path] = (long)from->host;
+    changed[shape->path2] = (long)to->host;
+    if (shape->directory >= 0) {
+        changed[shape->directory] = AT_FDCWD;
+        changed[shape->directory2] = AT_FDCWD;
+    }
+    return call_plain(number, changed);
+}
+
+static long pair_slow(long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    bool has_directories = shape->directory >= 0;
+    struct pair *pair = scratch_take(sizeof *pair);
+    if (pair == NULL)
+        return -ENOMEM;
+    struct view view = view_get();
+    unsigned options = WALK_NODE_NAME | (call_follows(number, arguments) ? WALK_FOLLOW : 0);
+    long result = walk_path(&pair->from, &the_shim.caller, view.table,
+                            has_directories ? (int)arguments[shape->directory] : AT_FDCWD,
+                            (const char *)arguments[shape->path], options);
+    if (result == 0)
+        result = walk_path(&pair->to, &the_shim.caller, view.table,
+                           has_directories ? (int)arguments[shape->directory2] : AT_FDCWD,
+                           (const char *)arguments[shape->path2], WALK_NODE_NAME);
+    if (result == 0)
+        result = pair_run(pair, number, arguments);
+    scratch_give(pair, sizeof *pair);
+    return result;
+}
+
+/* Whether one of the two names may be touched by the table. */
+static bool name_is_doubtful(const struct view *view, int directory, const char *path)
+{
+    if (text_find(view->table, directory, path) == TEXT_TABLE)
+        return true;
+    if (view->table == NULL)
+        return false;
+    size_t end = text_length(path);
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    if (table_ancestors(view->table, path + start, end - start))
+        return true;
+    if (!view->shadows || start == 0)
+        return false;
+    char parent[512];
+    if (start >= sizeof parent)
+        return true;
+    bytes_copy(parent, path, start);
+    parent[start] = '\0';
+    return path_is_direct(directory, parent, true) != 1;
+}
+
+long two_paths_call(long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    const char *from = (const char *)arguments[shape->path];
+    const char *to = (const char *)arguments[shape->path2];
+    struct view view = view_get();
+    bool has_directories = shape->directory >= 0;
+    int from_directory = has_directories ? (int)arguments[shape->directory] : AT_FDCWD;
+    int to_directory = has_directories ? (int)arguments[shape->directory2] : AT_FDCWD;
+    if (from == NULL || to == NULL)
+        return call_plain(number, arguments);
+    bool by_descriptor = number == SYS_linkat && (arguments[4] & AT_EMPTY_PATH);
+    if (view.table != NULL || view.places) {
+        long checked = path_check(from);
+        if (checked == 0)
+            checked = path_check(to);
+        if (checked < 0)
+            return checked;
+        /* Binds have borders that the kernel does not see: a name on either side may be relative
+         * to a directory behind one. */
+        if (view.places && !by_descriptor)
+            return pair_slow(number, arguments);
+        if ((!by_descriptor && name_is_doubtful(&view, from_directory, from)) ||
+            name_is_doubtful(&view, to_directory, to))
+            return by_descriptor ? call_plain(number, arguments) : pair_slow(number, arguments);
+    }
+    long result = call_plain(number, arguments);
+    if (by_descriptor || (result != -ENOENT && result != -ENOTDIR && result != -ELOOP))
+        return result;
+    return pair_slow(number, arguments);
+}
