@@ -25,3 +25,5 @@ $(LIBMSG): $(LIBMSG_OBJECTS)
 	@mkdir -p $(@D)
 	rm -f $@
 	$(AR) rcs $@ $^
+
+BENCH_LIBS_msg_bench := -lsystemd

@@ -1,19 +1,8 @@
 /* Calls: made, waited for, ended. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <time.h>
 
 #include "libmsg/internal.h"
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void call_finish(struct call *call, int error, struct msg *answer, bool answered)
 {
@@ -263,99 +252,26 @@ static int call_local(struct port *port, const struct msg *message, struct msg *
     return error ? error : call.error;
 }
 
-static void set_receive_timeout(struct port *port, int timeout_ms)
-{
-    struct timeval limit = {0};
-    if (port->receive_timeout_ms == timeout_ms)
-        return;
-    if (timeout_ms >= 0) {
-        /* 0 would mean for ever. */
-        limit.tv_sec = timeout_ms / 1000;
-        limit.tv_usec = timeout_ms % 1000 * 1000;
-        if (timeout_ms == 0)
-            limit.tv_usec = 1;
-    }
-    if (!setsockopt(port->descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit))
-        port->receive_timeout_ms = timeout_ms;
-}
-
-/* Wait until the socket can be read; what is queued is sent meanwhile. */
-static int await_socket(struct port *port, int64_t deadline)
-{
-    int64_t left = deadline < 0 ? -1 : deadline - now_ms();
-    if (deadline >= 0 && left <= 0)
-        return ETIMEDOUT;
-    bool flush = port->queue_head && (port->state == PORT_OPEN || port->state == PORT_FRESH);
-    struct pollfd wait = {.fd = port->descriptor,
-                          .events = (short)(flush ? POLLIN | POLLOUT : POLLIN)};
-    int ready = poll(&wait, 1, (int)left);
-    if (ready < 0)
-        return errno == EINTR ? 0 : errno;
-    if (ready == 0)
-        return ETIMEDOUT;
-    if (wait.revents & POLLOUT)
-        port_flush(port);
-    return 0;
-}
-
-/* The listen queue was full: nothing tells when it no longer is. */
-static int await_connection(struct port *port, int64_t deadline)
-{
-    int64_t left = deadline < 0 ? -1 : deadline - now_ms();
-    if (deadline >= 0 && left <= 0)
-        return ETIMEDOUT;
-    poll(NULL, 0, left >= 0 && left < 20 ? (int)left : 20);
-    connect_try(port);
-    return 0;
-}
-
-/* Receive until the reply comes. Nothing is handled here but the handshake: what else arrives is
- * kept for the loop. */
+/* Receive until the reply comes; what else arrives is kept for the loop. */
 static int await_reply(struct call *call, struct msg *answer, int timeout_ms)
 {
     struct port *port = call->port;
-    int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
     struct packet packet;
+    struct wait wait;
     int error;
 
-    if (port->descriptor >= 0)
-        set_receive_timeout(port, timeout_ms);
-    /* Without a queue one blocking recvmsg is all; whatever is out of the common goes by poll. */
-    bool block = !port->queue_head && port->receive_timeout_ms == timeout_ms;
+    wait_begin(&wait, port, timeout_ms);
     for (;;) {
-        if (port->state >= PORT_ENDING)
-            return ECONNRESET;
-        if (port->state == PORT_CONNECTING) {
-            error = await_connection(port, deadline);
-            if (error)
-                return error;
-            continue;
-        }
-        error = packet_receive(port, block ? 0 : MSG_DONTWAIT, &packet);
-        if (error == EAGAIN || error == EINTR) {
-            block = false;
-            error = await_socket(port, deadline);
-            if (error)
-                return error;
-            continue;
-        }
-        block = false;
-        if (error) {
-            port_end_later(port, error == PACKET_END ? 0 : error);
-            return ECONNRESET;
-        }
+        error = wait_packet(&wait, port, &packet);
+        if (error)
+            return error;
         if (packet.header.kind == WIRE_REPLY && packet.header.tag == call->tag)
             break;
-        if (packet.header.kind == WIRE_HELLO || packet.header.kind == WIRE_WELCOME) {
-            error = handshake_packet(port, &packet);
-            msg_release(&packet.message);
-        } else {
-            error = port_keep(port, &packet);
-            if (!error)
-                port_attend_later(port);
-        }
+        error = port_keep(port, &packet);
         if (error)
             port_end_later(port, error);
+        else
+            port_attend_later(port);
     }
     call->ended = true;
     error = packet.lost ? packet.lost : packet.header.error;

@@ -1,14 +1,12 @@
 /* Connecting by name. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libmsg/internal.h"
@@ -54,64 +52,34 @@ static int with_address(int descriptor, const char *path,
     return error;
 }
 
-int socket_connect(int descriptor, const char *path)
+int address_connect(int descriptor, const char *path)
 {
     return with_address(descriptor, path, connect);
 }
 
-int socket_bind(int descriptor, const char *path)
+int address_bind(int descriptor, const char *path)
 {
     return with_address(descriptor, path, bind);
 }
 
-int socket_new(void)
+int seqpacket_new(void)
 {
     return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Wait for the welcome: the only packet that may come now. */
+/* The welcome is the only packet that may come now. */
 static int await_welcome(struct port *port, int64_t deadline)
 {
-    while (port->state == PORT_HELLO_SENT) {
-        struct pollfd wait = {.fd = port->descriptor, .events = POLLIN};
-        int64_t left = deadline < 0 ? -1 : deadline - now_ms();
-        if (deadline >= 0 && left < 0)
-            left = 0;
-        int ready = poll(&wait, 1, (int)left);
-        if (ready < 0 && errno != EINTR)
-            return errno;
-        if (ready == 0)
-            return ETIMEDOUT;
-        if (ready < 0)
-            continue;
-        struct packet packet;
-        int error = packet_receive(port, MSG_DONTWAIT, &packet);
-        if (error == EAGAIN || error == EINTR)
-            continue;
-        if (error)
-            return error == PACKET_END ? ECONNRESET : error;
-        if (packet.header.kind == WIRE_WELCOME)
-            error = handshake_packet(port, &packet);
-        else
-            error = EPROTO;
-        msg_release(&packet.message);
-        if (error)
-            return error;
-    }
-    return port->state == PORT_OPEN ? 0 : port->error ? port->error : ECONNRESET;
+    struct wait wait = {.deadline = deadline, .handshake = true};
+    struct packet packet;
+    int error = wait_packet(&wait, port, &packet);
+    return error == ECONNRESET && port->error ? port->error : error;
 }
 
 int port_connect(struct port_set *set, const char *path, int timeout_ms, struct port **port)
 {
-    int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
-    int descriptor = socket_new();
+    int64_t deadline = timeout_ms < 0 ? -1 : wait_clock_ms() + timeout_ms;
+    int descriptor = seqpacket_new();
     if (descriptor < 0)
         return errno;
     if (timeout_ms >= 0) {
@@ -122,8 +90,8 @@ int port_connect(struct port_set *set, const char *path, int timeout_ms, struct 
     }
     int error;
     do
-        error = socket_connect(descriptor, path);
-    while (error == EINTR && (deadline < 0 || now_ms() < deadline));
+        error = address_connect(descriptor, path);
+    while (error == EINTR && (deadline < 0 || wait_clock_ms() < deadline));
     if (error) {
         close(descriptor);
         return error == EAGAIN || error == EINTR ? ETIMEDOUT : error;
@@ -146,7 +114,7 @@ static int try_connect(const char *path, int *descriptor)
     *descriptor = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*descriptor < 0)
         return errno;
-    int error = socket_connect(*descriptor, path);
+    int error = address_connect(*descriptor, path);
     if (error)
         close(*descriptor);
     return error;

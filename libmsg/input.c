@@ -11,32 +11,33 @@ static bool is_capped(const struct port *port)
     return port->owed_count >= port->set->replies_max && !port->peer_gone;
 }
 
-static void refuse_request(struct port *port, const struct wire_header *request, int error)
-{
-    struct reply *reply = reply_new(port, request->operation, request->tag);
-    if (reply)
-        reply_error(reply, error);
-    else
-        port_end_later(port, ENOMEM);
-}
-
-static void handle_request(struct port *port, struct packet *packet)
+struct reply *port_admit(struct port *port, const struct packet *packet)
 {
     /* The tag of a reply that is still to come can't be told apart. */
     if (reply_find(port, packet->header.tag)) {
         port_end_later(port, EPROTO);
-        return;
-    }
-    if (packet->lost || !port->handler) {
-        refuse_request(port, &packet->header, packet->lost ? packet->lost : ENOSYS);
-        return;
+        return NULL;
     }
     struct reply *reply = reply_new(port, packet->header.operation, packet->header.tag);
     if (!reply) {
         port_end_later(port, ENOMEM);
-        return;
+        return NULL;
     }
-    port->handler(port, &packet->message, reply, port->handler_context);
+    if (!packet->lost)
+        return reply;
+    reply_error(reply, packet->lost);
+    return NULL;
+}
+
+static void handle_request(struct port *port, struct packet *packet)
+{
+    struct reply *reply = port_admit(port, packet);
+    if (!reply)
+        return;
+    if (port->handler)
+        port->handler(port, &packet->message, reply, port->handler_context);
+    else
+        reply_error(reply, ENOSYS);
 }
 
 static void handle_reply(struct port *port, struct packet *packet)
@@ -54,47 +55,42 @@ static void handle_reply(struct port *port, struct packet *packet)
         call_finish(call, packet->header.error, &packet->message, true);
 }
 
-/* Handle a packet, which is released. */
-static void handle(struct port *port, struct packet *packet)
+void port_handle(struct port *port, struct packet *packet)
 {
+    bool handshake = packet->header.kind == WIRE_HELLO || packet->header.kind == WIRE_WELCOME;
     int error = 0;
-    bool open = port->state == PORT_OPEN || port->state == PORT_FRESH;
 
-    switch (packet->header.kind) {
-    case WIRE_HELLO:
-    case WIRE_WELCOME:
+    if (handshake) {
         error = handshake_packet(port, packet);
-        break;
-    case WIRE_REQUEST:
-        if (open || port->state == PORT_ENDING)
-            handle_request(port, packet);
-        else
-            error = EPROTO;
-        break;
-    case WIRE_REPLY:
+    } else if (port->state < PORT_FRESH) {
+        error = EPROTO; /* nothing goes before the handshake */
+    } else if (packet->header.kind == WIRE_REQUEST) {
+        handle_request(port, packet);
+    } else if (packet->header.kind == WIRE_REPLY) {
         handle_reply(port, packet);
-        break;
-    case WIRE_NOTICE:
-        if (!open && port->state != PORT_ENDING)
-            error = EPROTO;
-        else if (port->handler && !packet->lost)
+    } else if (packet->header.kind == WIRE_NOTICE) {
+        if (port->handler && !packet->lost)
             port->handler(port, &packet->message, NULL, port->handler_context);
-        break;
-    case WIRE_CANCEL: {
+    } else {
         struct reply *reply = reply_find(port, packet->header.tag);
         if (reply)
             reply_cancel(reply);
-        break;
-    }
     }
     msg_release(&packet->message);
     if (error)
         port_end_later(port, error);
 }
 
+/* What a packet weighs while it is kept: descriptors are scarcer than memory. */
+static size_t packet_charge(const struct packet *packet)
+{
+    return sizeof(struct kept_packet) + packet->message.length +
+           packet->message.descriptor_count * 16384;
+}
+
 int port_keep(struct port *port, struct packet *packet)
 {
-    size_t charge = sizeof(struct kept_packet) + packet->message.length;
+    size_t charge = packet_charge(packet);
     struct kept_packet *kept = NULL;
     int error = ENOBUFS;
 
@@ -114,8 +110,7 @@ int port_keep(struct port *port, struct packet *packet)
     return 0;
 }
 
-/* The oldest kept packet, or false. */
-static bool inbox_take(struct port *port, struct packet *packet)
+bool port_inbox_take(struct port *port, struct packet *packet)
 {
     struct kept_packet *kept = port->inbox_head;
     if (!kept)
@@ -123,7 +118,7 @@ static bool inbox_take(struct port *port, struct packet *packet)
     port->inbox_head = kept->next;
     if (!port->inbox_head)
         port->inbox_tail = &port->inbox_head;
-    port->inbox_bytes -= sizeof *kept + kept->packet.message.length;
+    port->inbox_bytes -= packet_charge(&kept->packet);
     *packet = kept->packet;
     free(kept);
     return true;
@@ -132,7 +127,7 @@ static bool inbox_take(struct port *port, struct packet *packet)
 void port_inbox_clear(struct port *port)
 {
     struct packet packet;
-    while (inbox_take(port, &packet))
+    while (port_inbox_take(port, &packet))
         msg_release(&packet.message);
 }
 
@@ -145,8 +140,8 @@ static bool inbox_blocked(const struct port *port)
 static void inbox_handle(struct port *port)
 {
     struct packet packet;
-    while (port->state != PORT_CLOSED && !inbox_blocked(port) && inbox_take(port, &packet))
-        handle(port, &packet);
+    while (port->state != PORT_CLOSED && !inbox_blocked(port) && port_inbox_take(port, &packet))
+        port_handle(port, &packet);
 }
 
 static void stop_reading(struct port *port)
@@ -234,7 +229,7 @@ void port_readable(struct ev_loop *loop, ev_io *watcher, int events)
         else
             stop_reading(port);
     } else {
-        handle(port, &packet);
+        port_handle(port, &packet);
     }
 out:
     port_release(port);

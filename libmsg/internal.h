@@ -14,16 +14,12 @@
 
 /* Descriptors up to this many lie in the storage itself. */
 #define STORAGE_FEW 8
-/* Bodies up to this size are received in place. With the fields before it one allocation stays
- * below the 1,032 bytes up to which glibc's malloc answers from its per-thread cache. */
-#define STORAGE_SMALL 912
 
 struct storage {
     int *many;
     size_t capacity;
     int few[STORAGE_FEW];
-    struct wire_header header; /* header and body are adjacent: one iovec receives both */
-    unsigned char body[];
+    _Alignas(8) unsigned char body[];
 };
 
 struct storage *storage_new(size_t capacity);
@@ -34,6 +30,8 @@ int message_own_descriptors(struct msg *message, const int *descriptors, size_t 
 /* A deep copy: body copied, descriptors duplicated. */
 int message_copy(struct msg *to, const struct msg *from);
 void descriptors_close(const int *descriptors, size_t count);
+/* Close what a peer sent and nobody took: it may be a socket that lingers, which would block. */
+void descriptors_discard(const int *descriptors, size_t count);
 /* Duplicate `count` descriptors, all or none. */
 int descriptors_duplicate(int *to, const int *from, size_t count);
 
@@ -186,6 +184,13 @@ void port_readable(struct ev_loop *loop, ev_io *watcher, int events);
 /* Handle what was kept, go on reading, or end: whatever the port needs. Called by the loop. */
 void port_attend(struct port *port);
 void port_attend_later(struct port *port);
+/* Handle a packet (taken over). */
+void port_handle(struct port *port, struct packet *packet);
+/* The reply of a request that arrived; NULL if the request was dealt with already (its descriptors
+ * were lost, its tag was taken). */
+struct reply *port_admit(struct port *port, const struct packet *packet);
+/* The oldest kept packet, or false. */
+bool port_inbox_take(struct port *port, struct packet *packet);
 /* Keep a packet (taken over) for the loop. ENOBUFS, ENOMEM: it is released. */
 int port_keep(struct port *port, struct packet *packet);
 void port_inbox_clear(struct port *port);
@@ -201,9 +206,9 @@ int handshake_packet(struct port *port, const struct packet *packet);
 /* ---- connecting (connect.c) ---- */
 
 /* connect(2) or bind(2) to a path of any length. 0 or errno. */
-int socket_connect(int descriptor, const char *path);
-int socket_bind(int descriptor, const char *path);
-int socket_new(void);
+int address_connect(int descriptor, const char *path);
+int address_bind(int descriptor, const char *path);
+int seqpacket_new(void);
 /* Try again what found the listen queue full. */
 void connect_try(struct port *port);
 
@@ -227,10 +232,11 @@ struct port_set {
     ev_timer upkeep;      /* runs while something is paused */
     int spare_descriptor; /* given up to refuse a connection properly when there is none left */
 
-    struct storage *spare; /* for the next packet */
     struct reply *free_replies;
-    struct call *waiting;                    /* innermost call that waits with the loop running */
-    unsigned char overflow[WIRE_INLINE_MAX]; /* what does not fit a small storage lands here */
+    struct call *waiting; /* innermost call that waits with the loop running */
+    /* Where a packet lands, until what it carries is copied to storage of the right size. */
+    struct wire_header header;
+    unsigned char body[WIRE_INLINE_MAX];
 };
 
 void set_release(struct port_set *set);
@@ -241,6 +247,20 @@ void set_upkeep(struct port_set *set);
 
 /* A descriptor or a connection's place was freed, or time went by. True if any is still paused. */
 bool listeners_resume(struct port_set *set);
+
+/* ---- waiting on a socket without the loop (wait.c) ---- */
+
+struct wait {
+    int64_t deadline; /* CLOCK_MONOTONIC in ms; negative: none */
+    bool block;       /* the next receive may block by itself */
+    bool handshake;   /* the end of the handshake is what is waited for */
+};
+
+int64_t wait_clock_ms(void);
+void wait_begin(struct wait *wait, struct port *port, int timeout_ms);
+/* The next packet that is none of the handshake. 0, ETIMEDOUT, ECONNRESET. Nothing is called back
+ * but port_arrival and the tap. */
+int wait_packet(struct wait *wait, struct port *port, struct packet *packet);
 
 /* ---- calls (call.c) ---- */
 

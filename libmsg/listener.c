@@ -174,7 +174,7 @@ int port_publish(struct port_set *set, const char *path, msg_handler *handler, v
     char *copy = strdup(path);
     bool bound = false;
     int error = 0;
-    int descriptor = socket_new();
+    int descriptor = seqpacket_new();
 
     if (descriptor < 0) {
         error = errno;
@@ -191,7 +191,7 @@ int port_publish(struct port_set *set, const char *path, msg_handler *handler, v
         error = errno;
         goto out;
     }
-    error = socket_bind(descriptor, temporary);
+    error = address_bind(descriptor, temporary);
     if (error)
         goto out;
     bound = true;

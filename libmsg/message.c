@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "libmsg/internal.h"
@@ -30,6 +31,15 @@ void descriptors_close(const int *descriptors, size_t count)
     for (size_t i = 0; i < count; i++)
         if (descriptors[i] >= 0)
             close(descriptors[i]);
+}
+
+void descriptors_discard(const int *descriptors, size_t count)
+{
+    const struct linger none = {0};
+    for (size_t i = 0; i < count; i++)
+        if (descriptors[i] >= 0)
+            (void)setsockopt(descriptors[i], SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    descriptors_close(descriptors, count);
 }
 
 int descriptors_duplicate(int *to, const int *from, size_t count)
@@ -120,7 +130,7 @@ void msg_release(struct msg *message)
     struct storage *storage = message->storage;
     if (!storage)
         return;
-    descriptors_close(message->descriptors, message->descriptor_count);
+    descriptors_discard(message->descriptors, message->descriptor_count);
     storage_free(storage);
     message->storage = NULL;
     message->body = NULL;

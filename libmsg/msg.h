@@ -179,6 +179,18 @@ int msg_call_start(struct port *port, const struct msg *message, int timeout_ms,
 /* Stop waiting: the peer is told, `done` runs with ECANCELED before this returns. */
 void call_cancel(struct call *call);
 
+/* ---- waiting for messages without the loop ---- */
+
+/* Wait for the next request or notice on this socket port, for a program that serves nothing else:
+ * the port's handler is not called, no loop runs. 0: `message` is to be released, *reply to be
+ * answered (NULL for a notice). ETIMEDOUT; ECONNRESET: the other end is gone (port_close is the
+ * caller's); ENOTCONN. Replies and cancels that arrive are handled meanwhile. */
+int msg_wait(struct port *port, struct msg *message, struct reply **reply, int timeout_ms);
+
+/* Answer `reply`, then msg_wait: one turn of such a server. */
+int msg_reply_wait(struct port *port, struct reply *reply, const struct msg *answer,
+                   struct msg *message, struct reply **next, int timeout_ms);
+
 /* ---- replying ---- */
 
 /* Answer, exactly once; the reply is gone afterwards. The caller may have left: that is no error.

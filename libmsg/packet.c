@@ -53,35 +53,30 @@ static int read_long(int descriptor, size_t length, struct storage **storage)
     return 0;
 }
 
-/* Make the message of what was received into the set's spare storage and overflow. */
-static int build_message(struct port_set *set, struct packet *packet, int *descriptors,
+/* Make the message of what was received. Takes the descriptors over. */
+static int build_message(struct port_set *set, struct packet *packet, const int *descriptors,
                          size_t count)
 {
     const struct wire_header *header = &packet->header;
     struct msg *message = &packet->message;
-    struct storage *storage;
+    struct storage *storage = NULL;
     int error = 0;
 
     if (header->flags & WIRE_LONG) {
         error = read_long(descriptors[0], header->length, &storage);
-        close(descriptors[0]);
+        descriptors_discard(descriptors, 1);
         descriptors++;
         count--;
-        if (error)
-            goto out;
-    } else if (header->length > STORAGE_SMALL) {
-        storage = storage_new(header->length);
-        if (!storage) {
-            error = ENOMEM;
-            goto out;
-        }
-        memcpy(storage->body, set->spare->body, STORAGE_SMALL);
-        memcpy(storage->body + STORAGE_SMALL, set->overflow, header->length - STORAGE_SMALL);
-    } else if (header->length == 0 && count == 0) {
-        return 0;
     } else {
-        storage = set->spare;
-        set->spare = NULL;
+        storage = storage_new(header->length);
+        if (storage)
+            memcpy(storage->body, set->body, header->length);
+        else
+            error = ENOMEM;
+    }
+    if (error) {
+        descriptors_discard(descriptors, count);
+        return error;
     }
     message->storage = storage;
     message->body = storage->body;
@@ -90,9 +85,6 @@ static int build_message(struct port_set *set, struct packet *packet, int *descr
     if (error)
         msg_release(message);
     return error;
-out:
-    descriptors_close(descriptors, count);
-    return error;
 }
 
 int packet_receive(struct port *port, int flags, struct packet *packet)
@@ -100,16 +92,10 @@ int packet_receive(struct port *port, int flags, struct packet *packet)
     struct port_set *set = port->set;
     int descriptors[DESCRIPTORS_IN_PACKET];
     union control control;
-
-    if (!set->spare && !(set->spare = storage_new(STORAGE_SMALL)))
-        return ENOMEM;
-    struct iovec parts[2] = {
-        {&set->spare->header, sizeof(struct wire_header) + STORAGE_SMALL},
-        {set->overflow, WIRE_INLINE_MAX - STORAGE_SMALL},
-    };
+    struct iovec part = {&set->header, sizeof set->header + sizeof set->body};
     struct msghdr raw = {
-        .msg_iov = parts,
-        .msg_iovlen = 2,
+        .msg_iov = &part,
+        .msg_iovlen = 1,
         .msg_control = &control,
         .msg_controllen = sizeof control,
     };
@@ -126,11 +112,11 @@ int packet_receive(struct port *port, int flags, struct packet *packet)
     else if (raw.msg_flags & MSG_TRUNC)
         error = EMSGSIZE;
     bool truncated = raw.msg_flags & MSG_CTRUNC;
-    packet->header = set->spare->header;
+    packet->header = set->header;
     if (!error)
         error = wire_check(&packet->header, (size_t)n, count, truncated);
     if (error) {
-        descriptors_close(descriptors, count);
+        descriptors_discard(descriptors, count);
         return error;
     }
 
@@ -142,7 +128,7 @@ int packet_receive(struct port *port, int flags, struct packet *packet)
         .request = packet->header.request,
     };
     if (truncated) {
-        descriptors_close(descriptors, count);
+        descriptors_discard(descriptors, count);
         packet->lost = EMFILE;
     } else if (packet->header.length || count) {
         error = build_message(set, packet, descriptors, count);

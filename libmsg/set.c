@@ -13,20 +13,19 @@ static void set_later(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop;
     (void)events;
     struct port_set *set = watcher->data;
-    struct port *list = set->later_head;
+    struct port *port = set->later_head;
 
-    /* Only those that are there now: one that asks again waits for the loop's next turn. */
-    set->later_head = NULL;
-    set->later_tail = &set->later_head;
-    set->references++;
-    while (list) {
-        struct port *port = list;
-        list = port->later_next;
-        port->later = false;
-        port_attend(port);
-        port_release(port);
-    }
-    set_release(set);
+    if (!port)
+        return;
+    set->later_head = port->later_next;
+    if (!set->later_head)
+        set->later_tail = &set->later_head;
+    else
+        /* One at a time, the next one asked for before: a handler may run the loop itself. */
+        ev_feed_event(set->loop, watcher, EV_CUSTOM);
+    port->later = false;
+    port_attend(port);
+    port_release(port);
 }
 
 static void upkeep(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -77,7 +76,6 @@ void set_release(struct port_set *set)
 {
     if (--set->references > 0)
         return;
-    storage_free(set->spare);
     struct reply *reply;
     while ((reply = set->free_replies)) {
         set->free_replies = reply->next;

@@ -20,6 +20,25 @@
  * descriptors that others need. */
 #define QUEUED_DESCRIPTORS_MAX 256
 
+/* Short packets are copied together: cheaper than having the kernel gather them. */
+#define GATHER_MIN 1024
+
+static int send_short(int descriptor, const struct wire_header *header, const void *body,
+                      size_t length)
+{
+    struct {
+        struct wire_header header;
+        unsigned char body[GATHER_MIN];
+    } packet;
+    packet.header = *header;
+    if (length > 0)
+        memcpy(packet.body, body, length);
+    while (send(descriptor, &packet, sizeof *header + length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
 static int send_packet(int descriptor, const struct wire_header *header, const void *body,
                        size_t length, const int *descriptors, size_t count)
 {
@@ -30,6 +49,8 @@ static int send_packet(int descriptor, const struct wire_header *header, const v
     struct iovec parts[2] = {{(void *)header, sizeof *header}, {(void *)body, length}};
     struct msghdr raw = {.msg_iov = parts, .msg_iovlen = length > 0 ? 2 : 1};
 
+    if (count == 0 && length <= GATHER_MIN)
+        return send_short(descriptor, header, body, length);
     if (count > 0) {
         raw.msg_control = &control;
         raw.msg_controllen = CMSG_SPACE(count * sizeof(int));
@@ -38,10 +59,9 @@ static int send_packet(int descriptor, const struct wire_header *header, const v
         control.align.cmsg_len = CMSG_LEN(count * sizeof(int));
         memcpy(CMSG_DATA(&control.align), descriptors, count * sizeof(int));
     }
-    while (sendmsg(descriptor, &raw, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    while (sendmsg(descriptor, &raw, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         if (errno != EINTR)
             return errno;
-    }
     return 0;
 }
 
