@@ -4,6 +4,7 @@ NET_CORE := $(patsubst %.c,$(B)/obj/%.o,$(wildcard shim/core/net*.c)) $(B)/obj/s
 UNIT_LINK_net_name := $(B)/obj/shim/core/net_name.o
 UNIT_LINK_net_call := $(NET_CORE)
 UNIT_LINK_net_message := $(NET_CORE)
+UNIT_LINK_net_server := $(B)/obj/shim/core/net_name.o $(B)/obj/servers/lib/process.o
 BENCH_LINK_net_bench := $(NET_CORE)
 
 NET := $(B)/libexec/hirsel/net
@@ -13,3 +14,6 @@ $(NET): $(patsubst %.c,$(B)/obj/%.o,$(wildcard servers/net/*.c)) \
         $(B)/obj/shim/core/net_name.o $(SERVERLIB) $(LIBMSG)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(STATIC_LIBS)
+
+# It starts the server from where it is installed.
+$(B)/tests/unit/net_server: | $(NET)

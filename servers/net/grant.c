@@ -4,6 +4,9 @@
 
 #include "servers/net/net.h"
 
+/* A walk up through pids that change hands while it goes on must end. */
+#define DEPTH_MAX 4096
+
 /* How much a mode holds back. */
 static int narrowness(uint32_t mode)
 {
@@ -24,12 +27,9 @@ static bool is_translator(const struct net *net, pid_t pid)
     pid_t init = port_peer(net->server->control).pid;
     uint64_t start_time;
 
-    for (int depth = 0; depth < 4096 && pid > 1; depth++) {
-        if (pid == init)
-            return true;
-        if (process_stat(pid, &pid, &start_time) != 0)
-            return false;
-    }
+    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++)
+        if (process_stat(pid, &pid, &start_time) != 0 || pid == init)
+            return pid == init;
     return false;
 }
 
