@@ -1,0 +1,86 @@
+/* Who calls: known from the kernel, never from what a message says. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "servers/fs/fs.h"
+#include "servers/fs/life.h"
+#include "servers/fs/space.h"
+
+/* Bounds a walk through pids that change hands while it goes on. */
+#define DEPTH_MAX 4096
+
+/* The ancestor of `pid` (or itself) that init started: a translator's process, mostly. */
+static pid_t guarded_ancestor(pid_t pid)
+{
+    pid_t guard = getppid();
+
+    for (int depth = 0; depth < DEPTH_MAX && pid > 1 && pid != guard; depth++) {
+        pid_t parent;
+        uint64_t start_time;
+
+        if (process_stat(pid, &parent, &start_time))
+            return 0;
+        if (parent == guard)
+            return pid;
+        pid = parent;
+    }
+    return 0;
+}
+
+static void asker_left(struct port *port, int error, void *context)
+{
+    (void)port;
+    (void)error;
+    free(context);
+}
+
+int asker_arrival(struct port *port, uint64_t *space, void *context)
+{
+    struct server *server = context;
+    struct asker *asker = calloc(1, sizeof(*asker));
+    const struct tree *tree;
+
+    if (!asker)
+        return ENOMEM;
+    asker->pid = port_peer(port).pid;
+    tree = tree_of(server, asker->pid);
+    if (tree) {
+        asker->in_tree = true;
+        asker->space = tree->space;
+    } else {
+        asker->guarded = guarded_ancestor(asker->pid);
+    }
+    port_set_context(port, asker);
+    port_on_hangup(port, asker_left, asker);
+    *space = asker_space(server->state, asker);
+    return 0;
+}
+
+const struct asker *asker_of(const struct port *port)
+{
+    return port_context(port);
+}
+
+uint64_t asker_space(const struct fs *fs, const struct asker *asker)
+{
+    const struct translator *translator;
+
+    if (asker->in_tree)
+        return asker->space;
+    /* Not settled at its arrival: a translator may connect before init has told us its pid. */
+    translator = asker->guarded ? life_find_pid(fs, asker->guarded) : NULL;
+    return translator ? translator->space : 0;
+}
+
+int asker_choose(struct fs *fs, const struct asker *asker, uint64_t wanted, struct space **space)
+{
+    uint64_t own = asker_space(fs, asker);
+
+    if (wanted == 0)
+        wanted = own;
+    if (!space_descends(fs, wanted, own))
+        return EPERM;
+    *space = space_find(fs, wanted);
+    return *space ? 0 : ENOENT;
+}

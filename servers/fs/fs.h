@@ -1,0 +1,61 @@
+/* fs: name spaces, the prefix tables, the life of translators. What its parts share. */
+#ifndef HIRSEL_FS_H
+#define HIRSEL_FS_H
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/fs.pb-c.h"
+#include "proto/init.pb-c.h"
+#include "proto/node.pb-c.h"
+#include "servers/fs/journal.h"
+#include "servers/fs/seal.h"
+#include "servers/lib/server.h"
+
+struct space;
+struct translator;
+
+struct fs {
+    struct server *server;
+    struct seal seal;
+    struct journal journal;
+    struct space *spaces;
+    struct translator *translators;
+    size_t translator_count;
+    char installed[PATH_MAX]; /* the directory of installed translators */
+};
+
+static inline struct fs *fs_of(void *server)
+{
+    return ((struct server *)server)->state;
+}
+
+/* Who calls: known from the kernel when the connection was made, kept with its port. */
+struct asker {
+    pid_t pid;
+    pid_t guarded; /* the ancestor (or itself) that is init's own child; 0: none */
+    bool in_tree;  /* below a root that init knows, whose space this is: */
+    uint64_t space;
+};
+
+port_arrival asker_arrival;
+const struct asker *asker_of(const struct port *port);
+/* The asker's own name space. */
+uint64_t asker_space(const struct fs *fs, const struct asker *asker);
+/* The name space `wanted` (0: the asker's own) if the asker may change it: its own, or one that was
+ * copied from its own. EPERM, ENOENT. */
+int asker_choose(struct fs *fs, const struct asker *asker, uint64_t wanted, struct space **space);
+
+/* The operations, one file each group. */
+void bind_add(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+void bind_remove(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+void bind_list(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+void space_request_make(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+void space_request_drop(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+void setting_request(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+void showing_request(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+void showing_running(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+void node_request(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+
+#endif

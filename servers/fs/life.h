@@ -1,0 +1,133 @@
+/* The life of translators: known, started when first needed, found again after a death of theirs or
+ * of fs, stopped by request.
+ *
+ * A translator is known by (space, record) or by an id in a table. It gets its id, its directory
+ * SESSION/nodes/ID and what stands in for the node there (so that the node has an identity) when it
+ * is first looked up; its process comes later. What is known of it is in SESSION/state/translators.
+ */
+#ifndef HIRSEL_FS_LIFE_H
+#define HIRSEL_FS_LIFE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <ev.h>
+
+#include "servers/fs/fs.h"
+#include "servers/fs/record.h"
+
+/* How often a request is passed on again after the translator was killed by SIGKILL: that was
+ * somebody's doing. After an end of its own doing it is once. */
+#define LIFE_TRIES 10
+
+enum translator_state {
+    TRANSLATOR_IDLE,     /* no process that we know of, or one of our former life's */
+    TRANSLATOR_STARTING, /* init was asked */
+    TRANSLATOR_GREETING, /* its answer to the first message is awaited */
+    TRANSLATOR_RUNNING,
+    TRANSLATOR_ENDING, /* the end of its process is awaited */
+};
+
+/* Somebody who waits until the translator is up. */
+struct waiter {
+    struct waiter *next;
+    struct translator *translator; /* NULL: waits no longer */
+    pid_t guarded;                 /* of the asker */
+    void (*up)(struct waiter *waiter, int error);
+};
+
+/* Somebody who waits until it is stopped. */
+struct stopper {
+    struct stopper *next;
+    bool force;
+    void (*stopped)(struct stopper *stopper, int error);
+};
+
+/* How often a request in the translator's hands was given to it already. */
+struct attempt {
+    struct translator *translator;
+    unsigned number;
+};
+
+struct translator {
+    struct translator *next;
+    struct fs *fs;
+    uint64_t id;
+    uint64_t space;
+    char *path;      /* the node in that space */
+    char *host_path; /* and on the host */
+    char *directory; /* where it is started, on the host */
+    struct record record;
+    bool active; /* an entry of a table, else: */
+    uint64_t device, inode;
+    char *text;
+
+    enum translator_state state;
+    pid_t pid; /* 0: no process */
+    uint64_t start_time;
+    struct port *port;
+    struct ev_timer timer; /* of the ending */
+    unsigned signals;      /* sent to end it */
+    unsigned holds;        /* who still looks at it */
+    bool forgotten;        /* freed once its process has ended and nobody looks at it */
+    bool answered;         /* this process of it was up */
+    bool exited;           /* init said so; what it sent before is still read */
+    bool killed;           /* its last process was, by SIGKILL */
+    unsigned failures;     /* starts that failed one after another */
+    int error;             /* of the last one */
+    double failed_at;
+    int start_timeout_ms;
+    struct waiter *waiters;
+    struct stopper *stoppers;
+    struct attempt attempts[LIFE_TRIES];
+};
+
+/* Read what a former life knew. */
+int life_load(struct fs *fs);
+
+struct translator *life_find(const struct fs *fs, uint64_t id);
+struct translator *life_find_pid(const struct fs *fs, pid_t pid);
+struct translator *life_find_record(const struct fs *fs, uint64_t space, uint64_t device,
+                                    uint64_t inode, const char *text, size_t length);
+
+/* What a new translator is. All is copied; `text` NULL: active. */
+struct translator_plan {
+    uint64_t id; /* 0: the next one */
+    uint64_t space;
+    const char *path;
+    const char *host_path;
+    const char *directory;
+    const struct record *record;
+    uint64_t device, inode;
+    const char *text;
+};
+
+/* Make one known, with its directory. ENOSPC: too many, or a full disk. */
+int life_add(struct fs *fs, const struct translator_plan *plan, struct translator **translator);
+/* Another record (or place) for the same translator. */
+int life_change(struct translator *translator, const struct translator_plan *plan);
+/* It is not known any more; its process is ended, who waits gets ENOENT. */
+void life_forget(struct translator *translator);
+/* Likewise for all of a dropped space, but for those that other spaces' tables name. */
+void life_space_dropped(struct fs *fs, uint64_t space);
+
+/* What stands in for the node: its identity. */
+int life_stand_in(const struct translator *translator, char path[PATH_MAX]);
+
+/* Call waiter->up once it runs, starting it if need be; perhaps before this returns. */
+void life_await(struct translator *translator, struct waiter *waiter);
+/* Stop waiting; `up` is not called. */
+void life_unawait(struct waiter *waiter);
+/* Ask it to go away and end its process; stopper->stopped says how that went: EBUSY (not forced),
+ * ETIMEDOUT (no answer, not forced). */
+void life_stop(struct translator *translator, struct stopper *stopper);
+
+/* The way to it broke: its end is awaited, and helped along. */
+void life_lost(struct translator *translator);
+
+/* init says that a child has ended. */
+void life_child_ended(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);
+
+#endif

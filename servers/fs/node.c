@@ -1,0 +1,425 @@
+/* Requests for nodes: whose they are, what can be told without starting a translator, and passing
+ * on the rest. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "servers/fs/fs.h"
+#include "servers/fs/life.h"
+#include "servers/fs/name.h"
+#include "servers/fs/record.h"
+#include "servers/fs/space.h"
+
+/* A request on its way, while its translator is not up. */
+struct passing {
+    struct waiter waiter; /* first: a waiter is its passing */
+    struct translator *translator;
+    struct msg message; /* owned */
+    struct reply *reply;
+    uint64_t space;
+    unsigned tries; /* that went before */
+    bool cancelled;
+};
+
+static void forward(struct translator *translator, const struct msg *message, struct reply *reply,
+                    uint64_t space, unsigned tries);
+
+static void passing_free(struct passing *passing)
+{
+    msg_release(&passing->message);
+    free(passing);
+}
+
+static void passing_up(struct waiter *waiter, int error)
+{
+    struct passing *passing = (struct passing *)waiter;
+    struct reply *reply = passing->reply;
+
+    reply_on_cancel(reply, NULL, NULL);
+    if (error)
+        reply_error(reply, error);
+    else
+        forward(passing->translator, &passing->message, reply, passing->space, passing->tries);
+    passing_free(passing);
+}
+
+static void passing_cancelled(struct reply *reply, void *context)
+{
+    struct passing *passing = context;
+
+    /* Told from within reply_on_cancel: it was cancelled before it could wait. */
+    if (!passing->waiter.translator) {
+        passing->cancelled = true;
+        return;
+    }
+    life_unawait(&passing->waiter);
+    passing_free(passing);
+    reply_error(reply, ECANCELED);
+}
+
+/* Wait until the translator is up; `message` is kept. */
+static void pass_when_up(struct translator *translator, struct msg *message, struct reply *reply,
+                         pid_t guarded, uint64_t space, unsigned tries)
+{
+    struct passing *passing = calloc(1, sizeof(*passing));
+
+    if (!passing) {
+        reply_error(reply, ENOMEM);
+        return;
+    }
+    passing->waiter.up = passing_up;
+    passing->waiter.guarded = guarded;
+    passing->translator = translator;
+    passing->reply = reply;
+    passing->space = space;
+    passing->tries = tries;
+    msg_keep(message, &passing->message);
+    reply_on_cancel(reply, passing_cancelled, passing);
+    if (passing->cancelled) {
+        passing_free(passing);
+        reply_error(reply, ECANCELED);
+        return;
+    }
+    life_await(translator, &passing->waiter);
+}
+
+/* The way to the translator broke before it answered. */
+static void forward_broke(int error, struct msg *message, struct reply *reply, void *context)
+{
+    const struct attempt *attempt = context;
+    struct translator *translator = attempt->translator;
+
+    if (error != ECONNRESET && error != ENOTCONN && error != ECANCELED) {
+        reply_error(reply, error); /* an answer that could not be taken (EMFILE) */
+        return;
+    }
+    life_lost(translator);
+    /* Once more for an end of its own doing, which may well be this request's doing. How it ended
+     * is known only when it has: the first attempt waits for that in any case. */
+    if (attempt->number + 1 >= LIFE_TRIES || (attempt->number > 0 && !translator->killed)) {
+        reply_error(reply, EIO);
+        return;
+    }
+    pass_when_up(translator, message, reply, 0, 0, attempt->number + 1);
+}
+
+#define FIELD_SPACE 17 /* NodeRequest.space */
+
+/* `body` with NodeRequest.space behind it: of a field that comes twice the last one counts, so
+ * nothing needs to be packed anew. How long it is then. */
+static size_t body_with_space(uint8_t *to, const struct msg *message, uint64_t space)
+{
+    uint8_t *at = to + message->length;
+
+    if (message->length)
+        memcpy(to, message->body, message->length);
+    *at++ = (uint8_t)(FIELD_SPACE << 3 | 0x80);
+    *at++ = FIELD_SPACE >> 4;
+    for (; space >= 0x80; space >>= 7)
+        *at++ = (uint8_t)(space | 0x80);
+    *at++ = (uint8_t)space;
+    return (size_t)(at - to);
+}
+
+static void forward(struct translator *translator, const struct msg *message, struct reply *reply,
+                    uint64_t space, unsigned tries)
+{
+    uint8_t small[1024];
+    size_t room = message->length + 16;
+    uint8_t *body = room > sizeof(small) ? malloc(room) : small;
+    struct msg passed = {.operation = message->operation, .request = message->request};
+    int error = body ? 0 : ENOMEM;
+
+    if (!error && tries == 0) {
+        passed.body = body;
+        passed.length = body_with_space(body, message, space);
+    } else if (!error) {
+        passed.body = message->body; /* it has the space from the first time */
+        passed.length = message->length;
+    }
+    if (!error && !translator->port)
+        error = ENOTCONN;
+    if (!error)
+        error = msg_forward(translator->port, &passed, reply, -1, forward_broke,
+                            &translator->attempts[tries]);
+    if (error)
+        forward_broke(error, &passed, reply, &translator->attempts[tries]);
+    if (body != small)
+        free(body);
+}
+
+/* ---- what fs answers by itself ---- */
+
+static void attributes_fill(const struct stat *status, Hirsel__Attributes *attributes)
+{
+    attributes->device = status->st_dev;
+    attributes->inode = status->st_ino;
+    attributes->mode = status->st_mode;
+    attributes->links = status->st_nlink;
+    attributes->user = status->st_uid;
+    attributes->group = status->st_gid;
+    attributes->special = status->st_rdev;
+    attributes->size = (uint64_t)status->st_size;
+    attributes->blocks = (uint64_t)status->st_blocks;
+    attributes->block_size = (uint32_t)status->st_blksize;
+    attributes->access_seconds = status->st_atim.tv_sec;
+    attributes->access_nanoseconds = (uint32_t)status->st_atim.tv_nsec;
+    attributes->change_seconds = status->st_ctim.tv_sec;
+    attributes->change_nanoseconds = (uint32_t)status->st_ctim.tv_nsec;
+    attributes->modify_seconds = status->st_mtim.tv_sec;
+    attributes->modify_nanoseconds = (uint32_t)status->st_mtim.tv_nsec;
+}
+
+static int stand_in_answer(const struct translator *translator, uint32_t operation, uint32_t mode,
+                           struct reply *reply)
+{
+    Hirsel__NodeReply answer = HIRSEL__NODE_REPLY__INIT;
+    Hirsel__Attributes attributes = HIRSEL__ATTRIBUTES__INIT;
+    char path[PATH_MAX];
+    struct stat status;
+    struct statfs filesystem;
+    int error = life_stand_in(translator, path);
+
+    if (error)
+        return error;
+    answer.translator = translator->id;
+    switch (operation) {
+    case HIRSEL__NODE_OPERATION__NODE_STAT:
+        if (stat(path, &status) < 0)
+            return errno;
+        attributes_fill(&status, &attributes);
+        answer.attributes = &attributes;
+        break;
+    case HIRSEL__NODE_OPERATION__NODE_ACCESS:
+        if (faccessat(AT_FDCWD, path, (int)(mode & 7), AT_EACCESS) < 0)
+            return errno;
+        break;
+    case HIRSEL__NODE_OPERATION__NODE_FILESYSTEM:
+        if (statfs(path, &filesystem) < 0)
+            return errno;
+        answer.filesystem.data = (uint8_t *)&filesystem;
+        answer.filesystem.len = sizeof(filesystem);
+        break;
+    default:
+        break;
+    }
+    rpc_reply(reply, &answer.base, NULL, 0);
+    return 0;
+}
+
+/* What asks only for the node itself and not for what the translator makes of it: a stat or an ls
+ * starts nothing. False: the translator must be asked. */
+static bool answered_here(const struct translator *translator, const Hirsel__NodeRequest *request,
+                          uint32_t operation, struct reply *reply)
+{
+    int error = 0;
+
+    if (request->path.len > 0)
+        return false;
+    switch (operation) {
+    case HIRSEL__NODE_OPERATION__NODE_STAT:
+    case HIRSEL__NODE_OPERATION__NODE_ACCESS:
+    case HIRSEL__NODE_OPERATION__NODE_FILESYSTEM:
+        error = stand_in_answer(translator, operation, request->mode, reply);
+        if (error)
+            reply_error(reply, error);
+        return true;
+    case HIRSEL__NODE_OPERATION__NODE_READLINK:
+        reply_error(reply, EINVAL);
+        return true;
+    case HIRSEL__NODE_OPERATION__NODE_CHANGE:
+        switch (request->change) {
+        case HIRSEL__NODE_CHANGE__CHANGE_MAKE_DIRECTORY:
+        case HIRSEL__NODE_CHANGE__CHANGE_MAKE_NODE:
+        case HIRSEL__NODE_CHANGE__CHANGE_SYMLINK:
+            reply_error(reply, EEXIST);
+            return true;
+        case HIRSEL__NODE_CHANGE__CHANGE_UNLINK:
+        case HIRSEL__NODE_CHANGE__CHANGE_REMOVE_DIRECTORY:
+        case HIRSEL__NODE_CHANGE__CHANGE_RENAME:
+            reply_error(reply, EBUSY); /* as for a mount point */
+            return true;
+        default:
+            return false;
+        }
+    default:
+        return false;
+    }
+}
+
+/* ---- going away by request ---- */
+
+struct leaving {
+    struct stopper stopper;
+    struct reply *reply;
+};
+
+static void left(struct stopper *stopper, int error)
+{
+    struct leaving *leaving = (struct leaving *)stopper;
+
+    if (error)
+        reply_error(leaving->reply, error);
+    else
+        rpc_reply(leaving->reply, NULL, NULL, 0);
+    free(leaving);
+}
+
+static void go_away(struct translator *translator, bool force, struct reply *reply)
+{
+    struct leaving *leaving = calloc(1, sizeof(*leaving));
+
+    if (!leaving) {
+        reply_error(reply, ENOMEM);
+        return;
+    }
+    leaving->stopper.force = force;
+    leaving->stopper.stopped = left;
+    leaving->reply = reply;
+    life_stop(translator, &leaving->stopper);
+}
+
+/* ---- which translator ---- */
+
+/* The record is there, as the asker says: what a translator is started in is taken from it. These
+ * host calls are made once for each node and session. */
+static int record_check(const Hirsel__NodeRecord *record, const char *host_path)
+{
+    char text[RECORD_TEXT_MAX + 1];
+    struct stat status;
+    ssize_t length;
+
+    if (fstatat(AT_FDCWD, host_path, &status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+        return errno;
+    if (status.st_dev != record->device || status.st_ino != record->inode)
+        return ENOENT;
+    length = readlink(host_path, text, sizeof(text));
+    if (length < 0)
+        return errno == EINVAL ? ENOENT : errno;
+    return (size_t)length == record->text.len &&
+                   memcmp(text, record->text.data, record->text.len) == 0
+               ? 0
+               : ENOENT;
+}
+
+static int record_add(struct fs *fs, uint64_t space_id, const Hirsel__NodeRecord *wire,
+                      const struct record *record, struct translator **translator)
+{
+    char host_path[NAME_PATH_SIZE], session_path[NAME_PATH_SIZE], directory[NAME_PATH_SIZE];
+    char text[RECORD_TEXT_MAX + 1];
+    const struct space *space = space_find(fs, space_id);
+    struct translator_plan plan = {.space = space_id, .record = record, .text = text};
+    int error = space ? 0 : ENOENT;
+
+    if (!error)
+        error = name_absolute(wire->host_path.data, wire->host_path.len, host_path);
+    if (!error)
+        error = name_normalise(host_path);
+    if (!error && host_path[1] == '\0')
+        error = EINVAL;
+    if (!error)
+        error = record_check(wire, host_path);
+    if (error)
+        return error;
+    plan.path = entries_session(&space->entries, host_path, session_path);
+    if (!plan.path)
+        return ENAMETOOLONG;
+    strcpy(directory, host_path);
+    directory[name_last(host_path) - host_path] = '\0';
+    memcpy(text, wire->text.data, wire->text.len);
+    text[wire->text.len] = '\0';
+    plan.host_path = host_path;
+    plan.directory = directory;
+    plan.device = wire->device;
+    plan.inode = wire->inode;
+    return life_add(fs, &plan, translator);
+}
+
+static int translator_by_record(struct fs *fs, uint64_t space, const Hirsel__NodeRecord *wire,
+                                struct translator **translator)
+{
+    struct record record;
+    int error;
+
+    *translator = life_find_record(fs, space, wire->device, wire->inode,
+                                   (const char *)wire->text.data, wire->text.len);
+    if (*translator)
+        return 0; /* its seal was right when it became known */
+    error = record_parse(&fs->seal, (const char *)wire->text.data, wire->text.len, &record);
+    if (error)
+        return ENOKEY;
+    error = record_add(fs, space, wire, &record, translator);
+    record_free(&record);
+    return error;
+}
+
+/* A translator that the asker may have met: in its own space, in one that its own was copied from
+ * (it may stand in a directory of it), or in a copy of its own. */
+static int translator_by_id(const struct fs *fs, uint64_t space, uint64_t id,
+                            struct translator **translator)
+{
+    *translator = life_find(fs, id);
+    if (!*translator || !(space_descends(fs, space, (*translator)->space) ||
+                          space_descends(fs, (*translator)->space, space)))
+        return ENOENT;
+    return 0;
+}
+
+static int request_check(const Hirsel__NodeRequest *request, uint32_t operation)
+{
+    int error = name_below(request->path.data, request->path.len);
+
+    if (error || operation != HIRSEL__NODE_OPERATION__NODE_CHANGE)
+        return error;
+    if (request->change == HIRSEL__NODE_CHANGE__CHANGE_RENAME ||
+        request->change == HIRSEL__NODE_CHANGE__CHANGE_LINK)
+        return name_below(request->other.data, request->other.len);
+    if (request->other.len >= NAME_PATH_SIZE)
+        return ENAMETOOLONG;
+    return request->other.len && memchr(request->other.data, '\0', request->other.len) ? EINVAL : 0;
+}
+
+void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, struct reply *reply,
+                  void *context)
+{
+    Hirsel__NodeRequest *request = (Hirsel__NodeRequest *)body;
+    struct fs *fs = fs_of(context);
+    const struct asker *asker = asker_of(port);
+    uint64_t space = asker_space(fs, asker);
+    struct translator *translator = NULL;
+    bool self;
+    int error;
+
+    if (!reply)
+        return;
+    error = request_check(request, raw->operation);
+    if (!error && request->translator)
+        error = translator_by_id(fs, space, request->translator, &translator);
+    else if (!error && request->record)
+        error = translator_by_record(fs, space, request->record, &translator);
+    else if (!error)
+        error = EINVAL;
+    if (error) {
+        reply_error(reply, error);
+        return;
+    }
+    /* Its own process asks: whatever it waits for here it can't serve. */
+    self = asker->guarded && asker->guarded == translator->pid;
+    if ((translator->state != TRANSLATOR_RUNNING || self) &&
+        answered_here(translator, request, raw->operation, reply))
+        return;
+    if (raw->operation == HIRSEL__NODE_OPERATION__NODE_GO_AWAY) {
+        go_away(translator, request->flags & 1, reply);
+        return;
+    }
+    if (raw->operation == HIRSEL__NODE_OPERATION__NODE_OPEN && translator->record.kind == 'd')
+        spaces_mark_placeholders(fs);
+    if (translator->state == TRANSLATOR_RUNNING && !self)
+        forward(translator, raw, reply, space, 0);
+    else
+        pass_when_up(translator, raw, reply, asker->guarded, space, 0);
+}

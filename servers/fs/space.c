@@ -1,0 +1,368 @@
+#include "servers/fs/space.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "servers/fs/life.h"
+#include "servers/lib/directory.h"
+
+/* A space is made under such a name and renamed: it is there whole or not at all. */
+#define UNFINISHED ".new-"
+/* And dropped under such a one. */
+#define DROPPED ".old-"
+
+static int path_of(const struct fs *fs, const char *prefix, uint64_t id, const char *rest,
+                   char path[PATH_MAX])
+{
+    int length = snprintf(path, PATH_MAX, "%s/spaces/%s%" PRIu64 "%s", fs->server->directory,
+                          prefix, id, rest);
+
+    return length < PATH_MAX ? 0 : ENAMETOOLONG;
+}
+
+struct space *space_find(const struct fs *fs, uint64_t id)
+{
+    struct space *space = fs->spaces;
+
+    while (space && space->id != id)
+        space = space->next;
+    return space;
+}
+
+static void space_free(struct space *space)
+{
+    table_close(&space->table);
+    entries_free(&space->entries);
+    free(space);
+}
+
+static void space_link(struct fs *fs, struct space *space)
+{
+    space->next = fs->spaces;
+    fs->spaces = space;
+}
+
+/* ---- what a space's directory says of it ---- */
+
+static int origin_write(const char *path, const struct space *space)
+{
+    FILE *file = fopen(path, "wxe");
+    int error = 0;
+
+    if (!file)
+        return errno;
+    if (fprintf(file, "%" PRIu64 " %d %" PRIu64 "\n", space->origin, (int)space->maker,
+                space->maker_start) < 0)
+        error = errno;
+    if (fclose(file) != 0 && !error)
+        error = errno;
+    return error;
+}
+
+static void origin_read(const char *path, struct space *space)
+{
+    FILE *file = fopen(path, "re");
+    int maker = 0;
+
+    if (!file)
+        return;
+    if (fscanf(file, "%" SCNu64 " %d %" SCNu64, &space->origin, &maker, &space->maker_start) != 3)
+        maker = 0;
+    space->maker = maker;
+    fclose(file);
+}
+
+/* The door: the same libc copy as the default space's. init makes that one. */
+static int door_copy(const struct fs *fs, const char *directory)
+{
+    char from[PATH_MAX], to[PATH_MAX], text[PATH_MAX];
+    ssize_t length;
+    int error = path_of(fs, "", 0, "/lib/libc.so.6", from);
+
+    if (error)
+        return error;
+    if (snprintf(to, sizeof(to), "%s/lib", directory) >= (int)sizeof(to))
+        return ENAMETOOLONG;
+    if (mkdir(to, 0700) < 0 && errno != EEXIST)
+        return errno;
+    length = readlink(from, text, sizeof(text) - 1);
+    if (length < 0)
+        return errno == ENOENT ? 0 : errno; /* a session without a door, as tests have it */
+    text[length] = '\0';
+    if (snprintf(to, sizeof(to), "%s/lib/libc.so.6", directory) >= (int)sizeof(to))
+        return ENAMETOOLONG;
+    return symlink(text, to) < 0 ? errno : 0;
+}
+
+/* ---- making ---- */
+
+static int space_write(struct fs *fs, struct space *space, const struct space *origin,
+                       const struct space_net *net)
+{
+    char directory[PATH_MAX], file[PATH_MAX], final[PATH_MAX];
+    int error = path_of(fs, UNFINISHED, space->id, "", directory);
+
+    if (!error)
+        error = path_of(fs, "", space->id, "", final);
+    if (!error)
+        error = path_of(fs, UNFINISHED, space->id, "/origin", file);
+    if (error)
+        return error;
+    directory_remove(directory, NULL);
+    if (mkdir(directory, 0700) < 0)
+        return errno;
+    error = origin_write(file, space);
+    if (!error)
+        error = door_copy(fs, directory);
+    if (!error)
+        error = path_of(fs, UNFINISHED, space->id, "/table", file);
+    if (!error)
+        error = table_create(file, space->id, &space->entries, net, &space->table);
+    if (!error) {
+        space->table.header->placeholders = origin->table.header->placeholders;
+        if (rename(directory, final) < 0)
+            error = errno;
+    }
+    if (error)
+        directory_remove(directory, NULL);
+    return error;
+}
+
+int space_make(struct fs *fs, uint64_t id, const struct space *origin, const struct space_net *net,
+               pid_t maker, struct space **made)
+{
+    struct space *space = space_find(fs, id);
+    int error;
+
+    if (space) {
+        *made = space;
+        return 0;
+    }
+    space = calloc(1, sizeof(*space));
+    if (!space)
+        return ENOMEM;
+    space->id = id;
+    space->origin = origin->id;
+    space->maker = maker;
+    space->table.descriptor = -1;
+    if (process_stat(maker, NULL, &space->maker_start))
+        space->maker_start = 0;
+    error = entries_copy(&space->entries, &origin->entries);
+    if (!error)
+        error = space_write(fs, space, origin, net);
+    if (error) {
+        space_free(space);
+        return error;
+    }
+    space_link(fs, space);
+    *made = space;
+    return 0;
+}
+
+/* ---- starting ---- */
+
+static int default_make(struct fs *fs, struct space *space)
+{
+    char directory[PATH_MAX], fresh[PATH_MAX], path[PATH_MAX];
+    int error = path_of(fs, "", 0, "", directory);
+
+    if (!error)
+        error = path_of(fs, "", 0, "/table.new", fresh);
+    if (!error)
+        error = path_of(fs, "", 0, "/table", path);
+    if (error)
+        return error;
+    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+        return errno;
+    unlink(fresh);
+    error = table_create(fresh, 0, &space->entries, NULL, &space->table);
+    if (!error && rename(fresh, path) < 0)
+        error = errno;
+    return error;
+}
+
+static int space_load(struct fs *fs, uint64_t id)
+{
+    char path[PATH_MAX];
+    struct space *space = calloc(1, sizeof(*space));
+    int error;
+
+    if (!space)
+        return ENOMEM;
+    space->id = id;
+    space->table.descriptor = -1;
+    error = path_of(fs, "", id, "/origin", path);
+    if (!error && id != 0)
+        origin_read(path, space);
+    if (!error)
+        error = path_of(fs, "", id, "/table", path);
+    if (!error)
+        error = table_open(path, id, &space->table, &space->entries);
+    /* A table's writer may have died between the two steps of publishing: publish once more. */
+    if (!error)
+        error = table_publish(&space->table, &space->entries);
+    if (error == ENOSPC)
+        error = 0; /* a full disk: what is published stands */
+    if (error && id == 0) {
+        if (error != ENOENT)
+            log_line("the default name space's table %s: %s; it begins anew, empty", path,
+                     strerror(error));
+        error = default_make(fs, space);
+    }
+    if (error) {
+        space_free(space);
+        return error;
+    }
+    space_link(fs, space);
+    journal_skip(&fs->journal, JOURNAL_SPACES, id);
+    return 0;
+}
+
+int spaces_load(struct fs *fs)
+{
+    char path[PATH_MAX];
+    struct dirent *entry;
+    DIR *directory;
+    int error;
+
+    if (snprintf(path, sizeof(path), "%s/spaces", fs->server->directory) >= (int)sizeof(path))
+        return ENAMETOOLONG;
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return errno;
+    error = space_load(fs, 0);
+    if (error)
+        return error;
+    directory = opendir(path);
+    if (!directory)
+        return errno;
+    while ((entry = readdir(directory))) {
+        char *end;
+        char there[PATH_MAX];
+        uint64_t id = strtoull(entry->d_name, &end, 10);
+        if ((strncmp(entry->d_name, UNFINISHED, strlen(UNFINISHED)) == 0 ||
+             strncmp(entry->d_name, DROPPED, strlen(DROPPED)) == 0) &&
+            snprintf(there, sizeof(there), "%s/%s", path, entry->d_name) < (int)sizeof(there))
+            directory_remove(there, NULL);
+        if (id == 0 || *end)
+            continue;
+        error = space_load(fs, id);
+        if (error)
+            log_line("name space %s/%s: %s; its programs go on with what they have", path,
+                     entry->d_name, strerror(error));
+    }
+    closedir(directory);
+    return 0;
+}
+
+/* ---- ending ---- */
+
+void space_drop(struct fs *fs, struct space *space)
+{
+    char path[PATH_MAX], dropped[PATH_MAX];
+    struct space **link = &fs->spaces;
+
+    if (space->id == 0)
+        return;
+    while (*link && *link != space)
+        link = &(*link)->next;
+    if (*link)
+        *link = space->next;
+    if (!path_of(fs, "", space->id, "", path) && !path_of(fs, DROPPED, space->id, "", dropped)) {
+        int error = rename(path, dropped) < 0 ? errno : directory_remove(dropped, NULL);
+        if (error)
+            log_line("cannot remove %s: %s", path, strerror(error));
+    }
+    life_space_dropped(fs, space->id);
+    space_free(space);
+}
+
+static bool space_is_used(struct fs *fs, const struct space *space)
+{
+    const struct tree *trees;
+    size_t count = tree_list(fs->server, &trees);
+    uint64_t start_time;
+
+    for (size_t i = 0; i < count; i++)
+        if (trees[i].space == space->id)
+            return true;
+    return space->maker > 0 && process_stat(space->maker, NULL, &start_time) == 0 &&
+           start_time == space->maker_start;
+}
+
+void spaces_sweep(struct fs *fs)
+{
+    struct space *next;
+
+    for (struct space *space = fs->spaces; space; space = next) {
+        next = space->next;
+        if (space->id != 0 && !space_is_used(fs, space))
+            space_drop(fs, space);
+    }
+}
+
+/* ---- changing ---- */
+
+int space_add(struct space *space, const struct entry *entry)
+{
+    int error = entries_add(&space->entries, entry);
+
+    if (error)
+        return error;
+    error = table_publish(&space->table, &space->entries);
+    if (error)
+        entries_remove(&space->entries, entry->path);
+    return error;
+}
+
+int space_remove(struct space *space, const char *path)
+{
+    struct entries changed;
+    int error = entries_copy(&changed, &space->entries);
+
+    if (error)
+        return error;
+    error = entries_remove(&changed, path);
+    if (!error)
+        error = table_publish(&space->table, &changed);
+    if (error) {
+        entries_free(&changed);
+        return error;
+    }
+    entries_free(&space->entries);
+    space->entries = changed;
+    return 0;
+}
+
+void space_mark_nodes(struct space *space)
+{
+    if (space->entries.sticky_flags & SPACE_HAS_NODES)
+        return;
+    space->entries.sticky_flags |= SPACE_HAS_NODES;
+    if (table_publish(&space->table, &space->entries))
+        space->entries.sticky_flags &= ~(uint32_t)SPACE_HAS_NODES; /* at the next one then */
+}
+
+void spaces_mark_placeholders(struct fs *fs)
+{
+    for (struct space *space = fs->spaces; space; space = space->next)
+        __atomic_store_n(&space->table.header->placeholders, 1, __ATOMIC_RELEASE);
+}
+
+bool space_descends(const struct fs *fs, uint64_t space, uint64_t ancestor)
+{
+    /* Origins are older than their copies, so this ends; a damaged file must not make it loop. */
+    while (space != ancestor) {
+        const struct space *at = space_find(fs, space);
+        if (!at || at->origin >= space)
+            return ancestor == 0;
+        space = at->origin;
+    }
+    return true;
+}
