@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"attach", "NAME", "open your shell in a session", command_attach},
     {"ps", "[--servers]", "list the processes of a session", command_ps},
     {"kill", "[-SIGNAL] PID…", "signal processes of a session", command_kill},
+    {"net", "", "show the network of each name space of a session", command_net},
     {"log", "[-f]", "show a session's log", command_log},
     {"env", "NAME", "print what puts a program into a session by hand", command_env},
     {"doctor", "[--json]", "say what works on this machine", command_doctor},

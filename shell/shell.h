@@ -20,6 +20,7 @@ int command_env(int argc, char **argv);
 int command_kill(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_log(int argc, char **argv);
+int command_net(int argc, char **argv);
 int command_ps(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_start(int argc, char **argv);
