@@ -36,7 +36,7 @@ $(B)/obj/%.o: %.c | $(B)/include/.protos
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
 
 JOBS ?= $(shell nproc)
-BUILD := $(MAKE) --no-print-directory -j$(JOBS) B=$(B)
+BUILD := $(MAKE) -s --no-print-directory -j$(JOBS) B=$(B)
 
 # The Debian packages of deps.txt that are missing.
 .PHONY: deps
