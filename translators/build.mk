@@ -20,3 +20,10 @@ TRANSLATOR_LIBS_archive := -larchive
 $(TRANSLATORS): $(B)/libexec/hirsel/translators/%: $$(call translator_objects,$$*) $(LIBTRANSLATOR) $$(SERVERLIB) $$(LIBMSG)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(TRANSLATOR_LIBS_$*) $(STATIC_LIBS)
+
+# Tests speak to the programs over a socket, as fs does.
+TRANSLATOR_TESTS := $(filter translator_% archive_%,$(basename $(notdir $(wildcard tests/unit/*.c))))
+TRANSLATOR_CLIENT := $(B)/obj/tests/unit/fixture/translator_client.o
+$(TRANSLATOR_CLIENT): WARN += -Wno-conversion -Wno-format-truncation
+$(foreach test,$(TRANSLATOR_TESTS),$(eval UNIT_LINK_$(test) := $(TRANSLATOR_CLIENT)))
+$(TRANSLATOR_TESTS:%=$(B)/tests/unit/%): | $(TRANSLATORS)

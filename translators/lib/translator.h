@@ -97,6 +97,12 @@ int translator_source(const char *words);
  * good as full. */
 uint64_t translator_space(void);
 
+/* Read an option "--NAME=VALUE": its value if `option` is that, else NULL. */
+const char *option_value(const char *option, const char *name);
+/* A number; as a size with K, M, G or T (of 1024) behind it. EINVAL, ERANGE. */
+int option_number(const char *text, uint64_t *number);
+int option_size(const char *text, uint64_t *size);
+
 /* ---- tier 1: answering an open, exactly once ---- */
 
 void *request_state(const struct request *request);
