@@ -3,7 +3,7 @@ SHELL_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out shell/enter.c,$(wildca
 SHELL_LIBS := $(STATIC_LIBS) -ljansson
 PROGRAMS += $(B)/bin/hirsel $(B)/libexec/hirsel/enter
 
-$(B)/bin/hirsel: $(SHELL_OBJECTS) $(SERVERLIB) $(LIBMSG)
+$(B)/bin/hirsel: $(SHELL_OBJECTS) $(B)/lib/libserver.a $(LIBMSG)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(SHELL_LIBS)
 

@@ -140,25 +140,26 @@ int session_find(const char *name, struct session *session)
     return error;
 }
 
-struct port *session_connect(struct session *session, const char *server)
+int session_reach(struct session *session, const char *server, int timeout_ms, struct port **port)
 {
     char path[PATH_MAX];
-    struct port *port;
-    int error;
 
-    if (session->loop == NULL) {
+    if (session->loop == NULL)
         session->loop = ev_loop_new(EVFLAG_AUTO);
-        session->ports = session->loop == NULL ? NULL : port_set_new(session->loop);
-        if (session->ports == NULL) {
-            shell_say(ENOMEM, "session '%s'", session->name);
-            errno = ENOMEM;
-            return NULL;
-        }
-    }
+    if (session->loop != NULL && session->ports == NULL)
+        session->ports = port_set_new(session->loop);
+    if (session->ports == NULL)
+        return ENOMEM;
     if ((size_t)snprintf(path, sizeof path, "%s/%s", session->directory, server) >= sizeof path)
-        error = ENAMETOOLONG;
-    else
-        error = port_connect(session->ports, path, SESSION_TIMEOUT_MS, &port);
+        return ENAMETOOLONG;
+    return port_connect(session->ports, path, timeout_ms, port);
+}
+
+struct port *session_connect(struct session *session, const char *server)
+{
+    struct port *port;
+    int error = session_reach(session, server, SESSION_TIMEOUT_MS, &port);
+
     if (error == 0)
         return port;
     if (error == ECONNREFUSED || error == ENOENT || error == ECONNRESET)

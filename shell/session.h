@@ -48,6 +48,8 @@ uint64_t session_space(void);
 
 /* Connect to the server `server` ("fs", "init", …) of the session. NULL with errno, said. */
 struct port *session_connect(struct session *session, const char *server);
+/* The same in at most `timeout_ms`: 0 or an errno, not said. */
+int session_reach(struct session *session, const char *server, int timeout_ms, struct port **port);
 
 /* Harmless on a session that was not found; keeps errno. */
 void session_close(struct session *session);

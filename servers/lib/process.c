@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Enough for a stat line with the longest name (64 bytes, escaped or not). */
@@ -75,4 +76,26 @@ int process_stat(pid_t pid, pid_t *parent, uint64_t *start_time)
     if (start_time != NULL)
         *start_time = details.start_time;
     return 0;
+}
+
+int process_signal(pid_t pid, uint64_t start_time, int signal)
+{
+    uint64_t now_start;
+    int error = 0;
+    int pidfd;
+
+    if (pid <= 0)
+        return ESRCH;
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return errno;
+    /* Read after it was opened: if it is the right one now, the descriptor is its. */
+    if (start_time != 0)
+        error = process_stat(pid, NULL, &now_start);
+    if (error == 0 && start_time != 0 && now_start != start_time)
+        error = ESRCH;
+    if (error == 0 && syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) != 0)
+        error = errno;
+    close(pidfd);
+    return error;
 }

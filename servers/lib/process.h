@@ -23,6 +23,10 @@ int process_details(pid_t pid, struct process_details *details);
 /* The first `size` bytes of /proc/PID/FILE: how many, or -1 with errno. */
 ssize_t process_read(pid_t pid, const char *file, char *buffer, size_t size);
 
+/* Signal the process that is `pid` and was started at `start_time` (0: whichever it is now), never
+ * one that got the number after it. 0, ESRCH, EPERM or EINVAL. */
+int process_signal(pid_t pid, uint64_t start_time, int signal);
+
 struct process_entry {
     pid_t pid;
     struct process_details details;

@@ -1,0 +1,181 @@
+/* The guard of a session: ancestor of its servers and translators, holder of what must outlive
+ * them. Private to servers/init. */
+#ifndef HIRSEL_INIT_H
+#define HIRSEL_INIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include <ev.h>
+
+#include "libmsg/msg.h"
+#include "libmsg/rpc.h"
+#include "proto/init.pb-c.h"
+
+enum { SLOT_FS, SLOT_PROC, SLOT_NET, SLOT_COUNT };
+
+struct init;
+
+/* A program that init started. Embedded in what it is started for. */
+struct child {
+    struct child *next;
+    struct init *init;
+    pid_t pid;     /* 0: none */
+    int exec_pipe; /* says how exec went; -1 once known */
+    struct ev_io exec_watcher;
+    /* exec worked (0) or why it did not; then, once, the end, with a status as wait(2) gives it. */
+    void (*started)(struct child *child, int error);
+    void (*ended)(struct child *child, pid_t pid, int status);
+};
+
+struct child_plan {
+    const char *program;
+    char **arguments;
+    char **environment;
+    int listening;   /* becomes descriptor 3 */
+    int control;     /* becomes descriptor 4; -1: none */
+    int directory;   /* its current directory; -1: init's */
+    bool own_limits; /* the user's limits and umask instead of init's */
+};
+
+/* A server's place: filled again whenever the server ends. */
+struct slot {
+    struct init *init;
+    const char *name;
+    struct child child;
+    int listening;
+    struct port *control;
+    bool missing;    /* its program is not installed */
+    bool ready;      /* said INIT_READY in this life */
+    bool once_ready; /* in some life */
+    unsigned restarts;
+    unsigned deaths; /* in the period that began at `period` */
+    ev_tstamp period;
+    struct ev_timer restart;
+};
+
+struct translator {
+    struct translator *next;
+    struct init *init;
+    uint64_t id;
+    char *name;
+    struct child child;
+    int listening;
+    struct reply *spawning; /* the INIT_SPAWN that waits for exec, or NULL */
+    bool forgotten;         /* its directory goes when it ends */
+};
+
+/* A process tree. */
+struct root {
+    struct root *next;
+    struct init *init;
+    pid_t pid;
+    uint64_t start_time;
+    uint64_t space;
+    int pidfd;
+    struct ev_io watcher;
+};
+
+/* A descriptor held for a server's next life. */
+struct kept {
+    struct kept *next;
+    const struct slot *owner;
+    char *name;
+    int descriptor;
+};
+
+enum stop_phase { STOP_NOT, STOP_PROGRAMS, STOP_TRANSLATORS, STOP_SERVERS };
+
+struct stop_waiter {
+    struct stop_waiter *next;
+    struct reply *reply;
+};
+
+struct init {
+    const char *directory;
+    const char *name;
+    bool once; /* ends with its first tree */
+    int lock;
+    int notify; /* where the starter waits for word; -1: told */
+    mode_t umask_before;
+    struct rlimit files_before;
+    struct ev_loop *loop;
+    struct port_set *ports;
+    struct listener *listener;
+    struct ev_signal child_ended, terminate, interrupt, hangup;
+    struct ev_timer once_timer;
+    struct slot slots[SLOT_COUNT];
+    struct child *children;
+    struct translator *translators;
+    struct root *roots;
+    unsigned root_count;
+    pid_t once_root; /* the first tree of a one-shot session */
+    struct kept *kept;
+    unsigned kept_count;
+    char incomplete[256]; /* what does not hold in this session */
+    time_t started;
+
+    enum stop_phase phase;
+    unsigned grace_ms;
+    ev_tstamp phase_began;
+    bool spawned_any;
+    struct ev_timer stop_timer;
+    struct stop_waiter *stop_waiters;
+};
+
+/* child.c */
+int child_start(struct init *init, struct child *child, const struct child_plan *plan);
+/* Reap all that ended. */
+void children_reap(struct init *init);
+
+/* slot.c */
+int slot_open(struct init *init, int which, const char *name);
+void slot_launch(struct slot *slot);
+bool slots_ready(const struct init *init);
+void slots_end(struct init *init, int signal);
+
+/* control.c: what servers ask on their control channels; the context is the slot. */
+void control_message(struct port *port, struct msg *message, struct reply *reply, void *context);
+
+/* public.c: what is asked on the session's socket `init`; the context is the init. */
+int public_open(struct init *init);
+void status_answer(struct init *init, struct reply *reply);
+
+/* translator.c */
+void translator_spawn(struct slot *asker, const Hirsel__InitSpawn *spawn, int directory,
+                      struct reply *reply);
+int translator_signal(struct init *init, uint64_t id, int signal);
+int translator_forget(struct init *init, uint64_t id);
+
+/* root.c */
+void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply);
+struct root *root_find(struct init *init, pid_t pid);
+void roots_close(struct init *init);
+
+/* keep.c */
+int kept_put(struct init *init, const struct slot *owner, const char *name, int descriptor);
+/* Borrowed, or -1. */
+int kept_get(const struct init *init, const struct slot *owner, const char *name);
+void kept_close(struct init *init);
+
+/* copy.c: the patched libc and the default space's door to it. 0, or an errno: then `incomplete`
+ * says what is missing. */
+int copy_ensure(struct init *init);
+
+/* stop.c */
+void stop_begin(struct init *init, unsigned grace_ms, struct reply *reply);
+void stop_advance(struct init *init);
+
+/* main.c */
+int socket_listen(const char *path, int *descriptor);
+int path_make(char *buffer, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Tell the starter, once: NULL: up; else why not. */
+void starter_tell(struct init *init, const char *failure);
+void incomplete_add(struct init *init, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

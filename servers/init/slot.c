@@ -1,0 +1,217 @@
+/* The servers' places: each is filled again whenever its server ends. */
+#include "servers/init/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "servers/lib/installed.h"
+#include "servers/lib/server.h"
+
+/* A server that gets up and is killed again and again is brought back at once, so often in one
+ * period; one that does not even get up is given more and more time. */
+#define PERIOD_SECONDS 10.0
+#define DEATHS_AT_ONCE 100
+#define PAUSE_SECONDS 0.2
+#define PAUSE_MAX_SECONDS 5.0
+
+static void slot_started(struct child *child, int error);
+static void slot_ended(struct child *child, pid_t pid, int status);
+
+static struct slot *slot_of(struct child *child)
+{
+    return (struct slot *)((char *)child - offsetof(struct slot, child));
+}
+
+static void restart_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    slot_launch(timer->data);
+}
+
+int slot_open(struct init *init, int which, const char *name)
+{
+    struct slot *slot = &init->slots[which];
+    char path[PATH_MAX];
+    int error;
+
+    *slot = (struct slot){.init = init, .name = name, .listening = -1};
+    slot->child.exec_pipe = -1;
+    ev_timer_init(&slot->restart, restart_due, 0, 0);
+    slot->restart.data = slot;
+    error = path_make(path, sizeof path, "%s/%s", init->directory, name);
+    if (error == 0)
+        error = socket_listen(path, &slot->listening);
+    return error;
+}
+
+static void control_hangup(struct port *port, int error, void *context)
+{
+    struct slot *slot = context;
+
+    (void)port;
+    slot->control = NULL;
+    if (error != 0)
+        log_line("the channel to %s broke: %s", slot->name, strerror(error));
+    /* A server that init can't speak to is none. */
+    if (slot->child.pid > 0)
+        kill(slot->child.pid, SIGKILL);
+}
+
+/* How long the slot stays empty after this death. */
+static double slot_pause(struct slot *slot)
+{
+    ev_tstamp now = ev_now(slot->init->loop);
+    double pause = PAUSE_SECONDS;
+
+    if (now >= slot->period + PERIOD_SECONDS) {
+        slot->period = now;
+        slot->deaths = 0;
+    }
+    slot->deaths++;
+    if (slot->ready)
+        return slot->deaths <= DEATHS_AT_ONCE ? 0 : PAUSE_SECONDS;
+    if (slot->deaths <= 1)
+        return 0;
+    for (unsigned i = 2; i < slot->deaths && pause < PAUSE_MAX_SECONDS; i++)
+        pause *= 2;
+    return pause < PAUSE_MAX_SECONDS ? pause : PAUSE_MAX_SECONDS;
+}
+
+static void slot_schedule(struct slot *slot)
+{
+    double pause;
+
+    if (slot->init->phase != STOP_NOT)
+        return;
+    pause = slot_pause(slot);
+    slot->ready = false;
+    slot->restarts++;
+    if (pause <= 0) {
+        slot_launch(slot);
+        return;
+    }
+    ev_timer_stop(slot->init->loop, &slot->restart);
+    ev_timer_set(&slot->restart, pause, 0);
+    ev_timer_start(slot->init->loop, &slot->restart);
+}
+
+void slot_launch(struct slot *slot)
+{
+    struct init *init = slot->init;
+    char part[64], program[PATH_MAX];
+    char *arguments[] = {(char *)slot->name, (char *)init->directory, NULL};
+    int ends[2] = {-1, -1};
+    int error;
+
+    error = path_make(part, sizeof part, "libexec/hirsel/%s", slot->name);
+    if (error == 0)
+        error = installed_path(2, part, program, sizeof program);
+    if (error == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        error = errno;
+    if (error == 0) {
+        struct child_plan plan = {.program = program,
+                                  .arguments = arguments,
+                                  .environment = environ,
+                                  .listening = slot->listening,
+                                  .control = ends[1],
+                                  .directory = -1};
+
+        slot->child.started = slot_started;
+        slot->child.ended = slot_ended;
+        error = child_start(init, &slot->child, &plan);
+    }
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (error != 0) {
+        log_line("cannot start %s: %s", slot->name, strerror(error));
+        if (ends[0] >= 0)
+            close(ends[0]);
+        slot_schedule(slot);
+        return;
+    }
+    /* The server says hello. */
+    error = port_adopt(init->ports, ends[0], false, &slot->control);
+    if (error != 0) {
+        log_line("no channel to %s: %s", slot->name, strerror(error));
+        kill(slot->child.pid, SIGKILL);
+        return;
+    }
+    port_on_message(slot->control, control_message, slot);
+    port_on_hangup(slot->control, control_hangup, slot);
+}
+
+static void slot_started(struct child *child, int error)
+{
+    struct slot *slot = slot_of(child);
+
+    if (error == 0)
+        return;
+    log_line("cannot run %s: %s", slot->name, strerror(error));
+    if (error == ENOENT && !slot->once_ready) {
+        slot->missing = true;
+        incomplete_add(slot->init, "%s is not installed", slot->name);
+    }
+}
+
+static void slot_ended(struct child *child, pid_t pid, int status)
+{
+    struct slot *slot = slot_of(child);
+    struct init *init = slot->init;
+    struct port *control = slot->control;
+
+    (void)pid;
+    slot->control = NULL;
+    if (control != NULL)
+        port_close(control);
+    if (init->phase != STOP_NOT) {
+        stop_advance(init);
+        return;
+    }
+    if (slot->missing) {
+        if (slots_ready(init))
+            starter_tell(init, NULL);
+        return;
+    }
+    if (WIFSIGNALED(status))
+        log_line("%s was ended by signal %d (%s); it is started again", slot->name,
+                 WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        log_line("%s ended with status %d; it is started again", slot->name, WEXITSTATUS(status));
+    /* A session that never came up is none: say so instead of trying for ever. */
+    if (!slot->once_ready && slot->deaths >= 2 && init->notify >= 0) {
+        char text[PATH_MAX + 64];
+
+        path_make(text, sizeof text, "%s does not start; see %s/log", slot->name, init->directory);
+        starter_tell(init, text);
+        stop_begin(init, 0, NULL);
+        return;
+    }
+    slot_schedule(slot);
+}
+
+bool slots_ready(const struct init *init)
+{
+    for (int i = 0; i < SLOT_COUNT; i++)
+        if (!init->slots[i].ready && !init->slots[i].missing)
+            return false;
+    return true;
+}
+
+void slots_end(struct init *init, int signal)
+{
+    for (int i = 0; i < SLOT_COUNT; i++) {
+        struct slot *slot = &init->slots[i];
+
+        ev_timer_stop(init->loop, &slot->restart);
+        if (slot->child.pid > 0)
+            kill(slot->child.pid, signal);
+    }
+}

@@ -1,0 +1,223 @@
+/* The part of `hirsel run` that the user's shell waits for: it stands for the command, so that
+ * signals, stops and the exit status pass as if the command itself had been started. */
+#include "shell/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "servers/lib/process.h"
+#include "shell/shell.h"
+
+struct front {
+    const struct tree_plan *plan;
+    int events;    /* the socket from the attendant */
+    int signals;   /* a signalfd */
+    int pidfd;     /* the command's; -1: not started */
+    pid_t command; /* 0: not started */
+    pid_t attendant;
+    int status;    /* -1: the command runs */
+    bool orphaned; /* the attendant was killed: the command is our own child now */
+};
+
+/* Those that a program gets from its own faults are left alone. */
+static void signals_choose(sigset_t *set)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGXCPU};
+
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        sigdelset(set, own[i]);
+}
+
+static int status_exit(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* The command stopped: so do we, in the same way, for the shell above to see. */
+static void front_stop(int signal_number)
+{
+    sigset_t one;
+
+    if (signal_number != SIGTSTP && signal_number != SIGTTIN && signal_number != SIGTTOU)
+        signal_number = SIGSTOP;
+    raise(signal_number);
+    if (signal_number == SIGSTOP)
+        return;
+    sigemptyset(&one);
+    sigaddset(&one, signal_number);
+    sigprocmask(SIG_UNBLOCK, &one, NULL);
+    sigprocmask(SIG_BLOCK, &one, NULL);
+}
+
+static void signal_pass(struct front *front, const struct signalfd_siginfo *information)
+{
+    int number = (int)information->ssi_signo;
+    struct process_details details;
+
+    /* What the kernel sends (from the terminal) goes to the whole group, the command included. */
+    if (front->pidfd < 0 || number == SIGCHLD || information->ssi_code == SI_KERNEL)
+        return;
+    if (number == SIGCONT &&
+        (information->ssi_pid == (uint32_t)front->attendant ||
+         process_details(front->command, &details) != 0 || details.state != 'T'))
+        return;
+    syscall(SYS_pidfd_send_signal, front->pidfd, number, NULL, 0);
+}
+
+static void signals_read(struct front *front)
+{
+    struct signalfd_siginfo information;
+    int status;
+
+    while (read(front->signals, &information, sizeof information) == sizeof information)
+        signal_pass(front, &information);
+    if (!front->orphaned)
+        return;
+    while (waitpid(front->command, &status, WNOHANG | WUNTRACED) > 0) {
+        if (WIFSTOPPED(status))
+            front_stop(WSTOPSIG(status));
+        else
+            front->status = status_exit(status);
+    }
+}
+
+/* The attendant was killed: what was below it is below us now. */
+static void front_take_over(struct front *front)
+{
+    struct port *init;
+
+    close(front->events);
+    front->events = -1;
+    front->orphaned = true;
+    waitpid(front->attendant, NULL, 0);
+    if (front->command == 0) {
+        shell_say(0, "the process tree's root was killed");
+        front->status = SHELL_FAILED;
+        return;
+    }
+    tree_open(front->plan, &init);
+    /* It may have ended before anybody waited for it. */
+    raise(SIGCHLD);
+}
+
+static void event_run(struct front *front, const struct tree_event *event)
+{
+    switch (event->kind) {
+    case TREE_STARTED:
+        front->command = event->value;
+        break;
+    case TREE_STOPPED:
+        front_stop(event->value);
+        break;
+    case TREE_ENDED:
+        if (front->status < 0)
+            front->status = status_exit(event->value);
+        break;
+    case TREE_NO_EXEC:
+        shell_say(event->value, "cannot run '%s'", front->plan->command[0]);
+        front->status = event->value == ENOENT ? SHELL_NOT_FOUND : SHELL_CANNOT_EXECUTE;
+        break;
+    default:
+        front->status = SHELL_FAILED;
+        break;
+    }
+}
+
+static void event_read(struct front *front)
+{
+    struct tree_event event;
+    struct iovec part = {.iov_base = &event, .iov_len = sizeof event};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t length = recvmsg(front->events, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (length != sizeof event) {
+        front_take_over(front);
+        return;
+    }
+    if (message.msg_controllen >= CMSG_LEN(sizeof(int)))
+        memcpy(&front->pidfd, CMSG_DATA(&control.header), sizeof(int));
+    event_run(front, &event);
+}
+
+/* A command that was killed may leave the terminal to a process group that is no more. */
+static void terminal_take_back(int terminal, pid_t group)
+{
+    pid_t now = tcgetpgrp(terminal);
+
+    if (now > 0 && now != group && kill(-now, 0) != 0 && errno == ESRCH)
+        tcsetpgrp(terminal, group);
+}
+
+static int front_wait(struct front *front)
+{
+    int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    bool foreground = terminal >= 0 && tcgetpgrp(terminal) == getpgrp();
+
+    while (front->status < 0) {
+        struct pollfd watched[2] = {{.fd = front->signals, .events = POLLIN},
+                                    {.fd = front->events, .events = POLLIN}};
+
+        if (poll(watched, 2, -1) < 0)
+            continue;
+        if (watched[1].fd >= 0 && watched[1].revents != 0)
+            event_read(front);
+        if (watched[0].revents != 0 && front->status < 0)
+            signals_read(front);
+    }
+    if (foreground)
+        terminal_take_back(terminal, getpgrp());
+    if (terminal >= 0)
+        close(terminal);
+    return front->status;
+}
+
+int tree_run(struct tree_plan *plan)
+{
+    struct front front = {.plan = plan, .pidfd = -1, .status = -1};
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t watched;
+    int ends[2];
+
+    signals_choose(&watched);
+    sigprocmask(SIG_BLOCK, &watched, &plan->mask);
+    /* A shell may have started us with SIGCHLD ignored: then nobody could be waited for. */
+    sigaction(SIGCHLD, &usual, &plan->child_action);
+    front.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (front.signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        shell_say(errno, "cannot start a process tree");
+        return SHELL_FAILED;
+    }
+    front.attendant = fork();
+    if (front.attendant < 0) {
+        shell_say(errno, "cannot start a process tree");
+        return SHELL_FAILED;
+    }
+    if (front.attendant == 0) {
+        close(ends[0]);
+        attendant_run(plan, ends[1]);
+    }
+    close(ends[1]);
+    front.events = ends[0];
+    return front_wait(&front);
+}

@@ -1,0 +1,131 @@
+#include "shell/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/init.pb-c.h"
+#include "shell/shell.h"
+
+/* Making the libc copy is part of the first start. */
+#define UP_TIMEOUT_MS 60000
+#define WORD_UP "up "
+
+/* init is nobody's child: it must not go with the shell that started it, nor show up as a child in
+ * the command that we become the parent of. */
+static int init_start(const char *program, const char *directory, bool once, int notify)
+{
+    char number[16];
+    pid_t pid = fork();
+    int status;
+
+    if (pid < 0)
+        return errno;
+    if (pid == 0) {
+        pid = fork();
+        if (pid != 0)
+            _exit(pid < 0 ? errno : 0);
+        snprintf(number, sizeof number, "%d", notify);
+        fcntl(notify, F_SETFD, 0);
+        execl(program, "init", number, once ? "once" : "stay", directory, (char *)NULL);
+        dprintf(notify, "cannot run %s: %s\n", program, strerror(errno));
+        _exit(0);
+    }
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EAGAIN;
+}
+
+/* What init says, up to its end of line or of file. 0 or an errno. */
+static int word_read(int from, char *text, size_t size)
+{
+    size_t used = 0;
+
+    while (used + 1 < size && (used == 0 || text[used - 1] != '\n')) {
+        struct pollfd watched = {.fd = from, .events = POLLIN};
+        ssize_t length;
+
+        if (poll(&watched, 1, UP_TIMEOUT_MS) == 0)
+            return ETIMEDOUT;
+        length = read(from, text + used, size - used - 1);
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length < 0)
+            return errno;
+        if (length == 0)
+            break;
+        used += (size_t)length;
+    }
+    if (used > 0 && text[used - 1] == '\n')
+        used--;
+    text[used] = '\0';
+    return used == 0 ? EPIPE : 0;
+}
+
+int session_launch(const char *name, bool once, struct session *session, char *incomplete,
+                   size_t size)
+{
+    char base[PATH_MAX], program[PATH_MAX], word[PATH_MAX];
+    int ends[2];
+    int error;
+
+    *session = (struct session){0};
+    error = session_base(base, sizeof base, true);
+    if (error == 0)
+        error = shell_installed("libexec/hirsel/init", program, sizeof program);
+    if (error != 0)
+        return error;
+    snprintf(session->name, sizeof session->name, "%s", name);
+    if ((size_t)snprintf(session->directory, sizeof session->directory, "%s/%s", base, name) >=
+            sizeof session->directory ||
+        pipe2(ends, O_CLOEXEC) != 0) {
+        shell_say(errno, "cannot start session '%s'", name);
+        return ENAMETOOLONG;
+    }
+    error = init_start(program, session->directory, once, ends[1]);
+    close(ends[1]);
+    if (error == 0)
+        error = word_read(ends[0], word, sizeof word);
+    close(ends[0]);
+    if (error != 0) {
+        shell_say(error == EPIPE ? 0 : error, "cannot start session '%s'%s", name,
+                  error == EPIPE ? ": init ended before it was up" : "");
+        return error;
+    }
+    if (strncmp(word, WORD_UP, strlen(WORD_UP)) != 0) {
+        shell_say(0, "cannot start session '%s': %s", name, word);
+        return EEXIST;
+    }
+    snprintf(incomplete, size, "%s", word + strlen(WORD_UP));
+    return 0;
+}
+
+int session_end(struct session *session, unsigned grace_ms, bool say)
+{
+    Hirsel__InitStop stop = HIRSEL__INIT_STOP__INIT;
+    bool removed, killed;
+    struct port *port = NULL;
+    int error;
+
+    stop.grace_ms = grace_ms;
+    error = session_reach(session, "init", SESSION_TIMEOUT_MS, &port);
+    if (error == 0)
+        error = rpc_call(port, HIRSEL__INIT_OPERATION__INIT_STOP, &stop.base, NULL, 0, NULL, NULL,
+                         NULL, (int)grace_ms + SESSION_TIMEOUT_MS);
+    /* init died before or on the way: what it left is ours to remove. */
+    if (error != 0 && error != ETIMEDOUT) {
+        int clean_error = directory_clean(session->directory, &removed, &killed);
+
+        if (clean_error == ENOENT || removed)
+            error = 0;
+    }
+    if (error != 0 && say)
+        shell_say(error, "cannot end session '%s'", session->name);
+    return error;
+}

@@ -1,0 +1,50 @@
+/* A process tree in a session: the front, which the user's shell sees, and the attendant, which is
+ * the root.
+ *
+ *   user's shell ── front (hirsel run) ── attendant ── command ── …
+ *
+ * The command is in the front's process group and so has the terminal as it would without us. The
+ * attendant is a subreaper and stays as long as anything is below it: a daemon of the command still
+ * descends from it, when the front has long returned the command's status. */
+#ifndef HIRSEL_TREE_H
+#define HIRSEL_TREE_H
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shell/session.h"
+
+/* What the attendant tells the front. */
+enum tree_event_kind {
+    TREE_STARTED = 1, /* value: the command's pid; its pidfd comes along */
+    TREE_STOPPED = 2, /* value: the signal */
+    TREE_ENDED = 3,   /* value: a status as wait(2) gives it */
+    TREE_FAILED = 4,  /* value: an errno; hirsel failed, and said so */
+    TREE_NO_EXEC = 5, /* value: the errno of execvp */
+};
+
+struct tree_event {
+    int32_t kind;
+    int32_t value;
+};
+
+struct tree_plan {
+    struct session *session;
+    uint64_t space;
+    char **command;
+    /* As the user's shell set them; what the command is to have (tree_run fills them in). */
+    sigset_t mask;
+    struct sigaction child_action;
+};
+
+/* Run the plan's command to its end. The exit status. */
+int tree_run(struct tree_plan *plan);
+
+/* The attendant, in a process of its own. `front`: the socket to the front. */
+_Noreturn void attendant_run(const struct tree_plan *plan, int front);
+
+/* Make this process the root of a tree. 0 or an errno. */
+int tree_open(const struct tree_plan *plan, struct port **init);
+
+#endif
