@@ -199,6 +199,6 @@ __attribute__((constructor)) static void shim_start(int count, char **arguments,
     the_shim.caller.process = "/proc/self";
     the_shim.caller.write = memory_write;
     interpreter_find(vector);
-    ld_patch(copy, (void *)auxiliary_value(vector, AT_BASE), shim_entry);
+    ld_patch(copy, (void *)auxiliary_value(vector, AT_BASE), LD_PATCH_USUAL);
     __atomic_store_n(copy_slot(copy), (void *)(uintptr_t)shim_entry, __ATOMIC_RELEASE);
 }

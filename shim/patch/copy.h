@@ -18,10 +18,8 @@
 #define COPY_MAGIC 0x79706f436c727348ull /* "HsrlCopy" */
 #define COPY_LAYOUT 1
 #define COPY_PAGE 4096
-#define COPY_BUILD_ID 20      /* bytes kept of a build-id; a shorter one is zero-filled */
-#define COPY_LD_WINDOW 16     /* longest window in ld.so, in bytes */
-#define COPY_LD_MOVED 1       /* the `syscall` itself moves into the trampoline */
-#define COPY_LD_TRAMPOLINE 64 /* no trampoline of ld.so is longer */
+#define COPY_BUILD_ID 20  /* bytes kept of a build-id; a shorter one is zero-filled */
+#define COPY_LD_WINDOW 16 /* longest window in ld.so, in bytes */
 
 /* Which file the copy was made from. */
 struct copy_stamp {
@@ -32,17 +30,14 @@ struct copy_stamp {
     uint64_t size;
 };
 
-/* A system call of ld.so's that names a path: what to put where. Addresses are offsets from where
- * ld.so is mapped. The window is replaced by a jump; its instructions before the `syscall`, and
- * where that moves also those after it, run in the trampoline. They are position independent. */
+/* A system call of ld.so's that names a path: a jump to the trampoline in the copy is to replace
+ * the window. Addresses are offsets from where ld.so is mapped. */
 struct copy_ld_site {
     uint32_t start;                /* of the window */
-    uint32_t call;                 /* where the `syscall` is in ld.so */
+    uint32_t trampoline;           /* its offset from struct copy_header */
     uint32_t number;               /* of the system call */
-    uint8_t length;                /* of the window; it ends at `call` unless that moves */
-    uint8_t flags;                 /* COPY_LD_MOVED */
-    uint8_t before;                /* bytes of the window before the `syscall` */
-    uint8_t after;                 /* bytes of the window behind it */
+    uint8_t length;                /* of the window */
+    uint8_t rare;                  /* its page holds no call that opens or looks up a library */
     uint8_t bytes[COPY_LD_WINDOW]; /* the window as it was */
 };
 
@@ -52,7 +47,8 @@ struct copy_header {
     uint32_t size;     /* of this structure */
     uint64_t begin;    /* address of this structure, and ... */
     uint64_t end;      /* ... of the segment's end, as in the file */
-    uint64_t slot;     /* address of the eight bytes that point to the dispatcher */
+    uint64_t slot;     /* address of the eight bytes that point to the dispatcher, and ... */
+    uint64_t ld_slot;  /* ... of those that say where ld.so is mapped */
     uint64_t code;     /* address of the first trampoline, and ... */
     uint64_t code_end; /* ... of the last one's end */
     uint32_t sites;    /* `syscall` instructions found */
@@ -66,8 +62,6 @@ struct copy_header {
     uint32_t ld_sites; /* offset of struct copy_ld_site[] from this structure */
     uint32_t ld_text;  /* ld.so's executable segment, whole pages */
     uint32_t ld_text_end;
-    uint32_t ld_padding; /* zero bytes at its end, where trampolines fit; 0: there is no room */
-    uint32_t ld_padding_end;
 };
 
 /* Where the dispatcher's address goes. It is writable and private to the process; store it whole,
@@ -75,6 +69,11 @@ struct copy_header {
 static inline void **copy_slot(const struct copy_header *copy)
 {
     return (void **)((uintptr_t)copy - copy->begin + copy->slot);
+}
+
+static inline uint64_t *copy_ld_slot(const struct copy_header *copy)
+{
+    return (uint64_t *)((uintptr_t)copy - copy->begin + copy->ld_slot);
 }
 
 static inline const struct copy_ld_site *copy_ld_sites(const struct copy_header *copy)

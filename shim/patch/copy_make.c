@@ -51,6 +51,7 @@ static void header_begin(struct copy *copy)
         .size = sizeof copy->header,
         .begin = copy->plan.segment,
         .slot = copy->plan.slot,
+        .ld_slot = copy->plan.slot + 8,
         .sites = (uint32_t)copy->map.call_count,
         .stamp = {.device = status->st_dev,
                   .inode = status->st_ino,
@@ -118,7 +119,7 @@ static int image_change(struct copy *copy, const struct frames *frames)
 {
     struct elf_image *image = &copy->image;
     Elf64_Phdr *search = elf_image_segment(image, PT_GNU_EH_FRAME);
-    uint64_t size = copy->segment.size, slot_end = copy->plan.slot + 8;
+    uint64_t size = copy->segment.size, slot_end = copy->plan.slot + LIBC_PLAN_SLOTS;
     for (size_t i = 0; i < copy->header.patched; i++)
         if (trampoline_link(image, &copy->trampolines[i]) < 0)
             return -1;
@@ -153,9 +154,9 @@ static int copy_build(struct copy *copy, char *warning, size_t line_size)
         code_load(&copy->map, image, &copy->unwind) < 0)
         return -1;
     header_begin(copy);
-    ld_add(copy, warning, line_size);
     if (trampolines_add(copy) < 0)
         return -1;
+    ld_add(copy, warning, line_size);
     shim_name_add(copy);
     if (frames_write(&copy->segment, &copy->unwind, copy->trampolines, copy->header.patched,
                      &frames) < 0)

@@ -60,7 +60,7 @@ static int header_check(struct verifier *verifier)
 
 static int slot_check(struct verifier *verifier)
 {
-    static const uint8_t zeros[8];
+    static const uint8_t zeros[16];
     const struct elf_image *image = &verifier->image;
     const Elf64_Phdr *relro = elf_image_segment(image, PT_GNU_RELRO);
     const uint64_t slot = verifier->header.slot, page = COPY_PAGE;
@@ -68,15 +68,15 @@ static int slot_check(struct verifier *verifier)
     for (unsigned i = 0; i < image->header->e_phnum; i++) {
         const Elf64_Phdr *segment = &image->segments[i];
         if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) && slot >= segment->p_vaddr &&
-            slot + 8 <= segment->p_vaddr + segment->p_memsz)
+            slot + sizeof zeros <= segment->p_vaddr + segment->p_memsz)
             writable = true;
     }
-    if (!writable || slot % 8 != 0)
+    if (!writable || slot % 8 != 0 || verifier->header.ld_slot != slot + 8)
         return fault(verifier, slot, "slot not in writable data");
-    if (relro && slot + 8 > (relro->p_vaddr & -page) &&
+    if (relro && slot + sizeof zeros > (relro->p_vaddr & -page) &&
         slot < ((relro->p_vaddr + relro->p_memsz + page - 1) & -page))
         return fault(verifier, slot, "slot in data that is made read-only");
-    const uint8_t *bytes = elf_image_at(image, slot, 8);
+    const uint8_t *bytes = elf_image_at(image, slot, sizeof zeros);
     if (bytes && memcmp(bytes, zeros, sizeof zeros) != 0)
         return fault(verifier, slot, "slot not empty");
     return 0;

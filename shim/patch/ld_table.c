@@ -1,10 +1,12 @@
 #include "shim/patch/ld_table.h"
 
-#include "shim/patch/site.h"
+#include "shim/patch/trampoline.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+
+#define SITES_MOST 64
 
 /* Those that name a path or reveal one. Not execve: that is how ld.so starts a static program
  * that it was given, before there is a shim. */
@@ -21,64 +23,82 @@ static bool is_wanted(int64_t number)
     return false;
 }
 
-static int site_add(struct segment *segment, struct copy_header *header, const struct code_map *map,
-                    const struct site *site)
+static bool is_usual(int64_t number)
 {
-    uint64_t length = site->end - site->begin;
-    const uint8_t *window = elf_image_at(map->image, site->begin, length);
-    if (length > COPY_LD_WINDOW || !window)
-        return elf_image_refuse(map->image, "its call at 0x%lx has too long a window", site->call);
-    struct copy_ld_site entry = {
-        .start = (uint32_t)site->begin,
-        .call = (uint32_t)site->call,
-        .number = (uint32_t)site->number,
-        .length = (uint8_t)length,
-        .flags = site->moved ? COPY_LD_MOVED : 0,
-        .before = (uint8_t)(site->call - site->begin),
-        .after = (uint8_t)(site->moved ? site->end - site->call - 2 : 0),
-    };
-    memcpy(entry.bytes, window, length);
-    segment_add(segment, &entry, sizeof entry);
-    header->ld_count++;
-    return 0;
+    return number == SYS_open || number == SYS_openat || number == SYS_openat2 ||
+           number == SYS_stat || number == SYS_newfstatat || number == SYS_statx;
 }
 
-/* The zeros between the code's end and its last page's: mapped, executable, nobody's. */
-static void padding_find(struct copy_header *header, const struct elf_image *image)
-{
-    const Elf64_Phdr *text = image->text;
-    uint64_t end = text->p_vaddr + text->p_filesz;
-    uint64_t page_end = (end + COPY_PAGE - 1) & ~(uint64_t)(COPY_PAGE - 1);
-    uint64_t begin = (end + 15) & ~15ull;
-    if (text->p_filesz != text->p_memsz ||
-        text->p_offset + (page_end - text->p_vaddr) > image->size)
-        return;
-    for (uint64_t address = begin; address < page_end; address++)
-        if (image->bytes[text->p_offset + (address - text->p_vaddr)] != 0)
-            return;
-    if (begin < page_end) {
-        header->ld_padding = (uint32_t)begin;
-        header->ld_padding_end = (uint32_t)page_end;
-    }
-}
+struct ld_sites {
+    struct site all[SITES_MOST];
+    size_t count;
+};
 
-static int sites_add(struct segment *segment, struct copy_header *header,
-                     const struct code_map *map)
+static int sites_find(struct ld_sites *sites, const struct code_map *map)
 {
     for (size_t i = 0; i < map->call_count; i++) {
-        struct site site;
-        site_describe(map, map->calls[i], &site);
-        if (!is_wanted(site.number))
+        struct site *site = &sites->all[sites->count];
+        site_describe(map, map->calls[i], site);
+        if (!is_wanted(site->number))
             continue;
-        int chosen = site_choose(map, &site, SITE_INDEPENDENT);
-        if (chosen == 0)
-            return elf_image_refuse(map->image, "its call at 0x%lx can't be patched", site.call);
-        if (chosen < 0 || site_add(segment, header, map, &site) < 0)
+        int chosen = site_choose(map, site, SITE_INDEPENDENT);
+        if (chosen < 0)
             return -1;
+        if (chosen == 0 || site->end - site->begin > COPY_LD_WINDOW)
+            return elf_image_refuse(map->image, "its call at 0x%lx can't be patched", site->call);
+        if (++sites->count == SITES_MOST)
+            return elf_image_refuse(map->image, "too many of its system calls name paths");
     }
-    if (header->ld_count == 0)
+    if (sites->count == 0)
         return elf_image_refuse(map->image, "no system call in it names a path");
     return 0;
+}
+
+/* Each page that is written at a program's start is copied then: the rare calls are not worth it.
+ */
+static bool is_rare(const struct ld_sites *sites, const struct site *site)
+{
+    for (size_t i = 0; i < sites->count; i++) {
+        const struct site *other = &sites->all[i];
+        if (is_usual(other->number) && other->begin / COPY_PAGE == site->begin / COPY_PAGE &&
+            (other->end - 1) / COPY_PAGE == (site->end - 1) / COPY_PAGE)
+            return false;
+    }
+    return true;
+}
+
+static void sites_write(struct segment *segment, struct copy_header *header,
+                        const struct ld_sites *sites, const struct code_map *map)
+{
+    uint64_t trampolines[SITES_MOST];
+    for (size_t i = 0; i < sites->count; i++) {
+        segment_align(segment, 16, 0);
+        trampolines[i] = segment_here(segment) - header->begin;
+        trampoline_write_far(segment, map, header->slot, header->ld_slot, &sites->all[i]);
+    }
+    segment_align(segment, 8, 0);
+    header->ld_sites = (uint32_t)segment->size;
+    header->ld_count = (uint32_t)sites->count;
+    for (size_t i = 0; i < sites->count; i++) {
+        const struct site *site = &sites->all[i];
+        uint64_t length = site->end - site->begin;
+        struct copy_ld_site entry = {
+            .start = (uint32_t)site->begin,
+            .trampoline = (uint32_t)trampolines[i],
+            .number = (uint32_t)site->number,
+            .length = (uint8_t)length,
+            .rare = is_rare(sites, site),
+        };
+        memcpy(entry.bytes, elf_image_at(map->image, site->begin, length), length);
+        segment_add(segment, &entry, sizeof entry);
+    }
+}
+
+static void text_describe(struct copy_header *header, const Elf64_Phdr *text)
+{
+    const uint64_t page = COPY_PAGE;
+    header->ld_text = (uint32_t)(text->p_vaddr & -page);
+    header->ld_text_end = (uint32_t)((text->p_vaddr + text->p_memsz + page - 1) & -page);
 }
 
 int ld_table_write(struct segment *segment, struct copy_header *header, const char *ld_path,
@@ -87,9 +107,8 @@ int ld_table_write(struct segment *segment, struct copy_header *header, const ch
     struct elf_image image;
     struct unwind_table unwind = {0};
     struct code_map map = {0};
+    struct ld_sites sites = {.count = 0};
     int result = -1;
-    segment_align(segment, 8, 0);
-    size_t begin = segment->size;
     if (elf_image_load(&image, ld_path) < 0)
         goto out;
     if (!elf_image_build_id(&image, header->ld_build_id, sizeof header->ld_build_id)) {
@@ -97,20 +116,14 @@ int ld_table_write(struct segment *segment, struct copy_header *header, const ch
         goto out;
     }
     if (unwind_load(&unwind, &image) < 0 || code_load(&map, &image, &unwind) < 0 ||
-        sites_add(segment, header, &map) < 0)
+        sites_find(&sites, &map) < 0)
         goto out;
-    header->ld_sites = (uint32_t)begin;
-    header->ld_text = (uint32_t)(image.text->p_vaddr & ~(uint64_t)(COPY_PAGE - 1));
-    header->ld_text_end = (uint32_t)((image.text->p_vaddr + image.text->p_memsz + COPY_PAGE - 1) &
-                                     ~(uint64_t)(COPY_PAGE - 1));
-    padding_find(header, &image);
+    text_describe(header, image.text);
+    sites_write(segment, header, &sites, &map);
     result = 0;
 out:
-    if (result < 0) {
-        header->ld_count = 0;
-        segment->size = begin;
+    if (result < 0)
         snprintf(error, error_size, "%s", image.error);
-    }
     code_free(&map);
     unwind_free(&unwind);
     elf_image_free(&image);

@@ -6,7 +6,8 @@
 #include "shim/patch/copy.h"
 #include "shim/patch/segment.h"
 
-/* Describes this ld.so in `header` and writes its sites at the segment's end. 0, or -1 with why not
+/* Describes this ld.so in `header` (`begin` and the slots are set) and writes its sites and their
+ * trampolines at the segment's end. 0, or -1 with why not
  * in `error`: the header then says that there are none. */
 int ld_table_write(struct segment *segment, struct copy_header *header, const char *ld_path,
                    char *error, size_t error_size);

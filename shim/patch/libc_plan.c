@@ -115,13 +115,13 @@ static int slot_find(struct libc_plan *plan, struct elf_image *image)
     uint64_t file_end = plan->data->p_vaddr + plan->data->p_filesz;
     uint64_t end = plan->data->p_vaddr + plan->data->p_memsz;
     plan->slot = (file_end + 7) & ~7ull;
-    if (!bss || bss->sh_addr < plan->slot + 8 || bss->sh_addr + bss->sh_size > end) {
+    if (!bss || bss->sh_addr < plan->slot + LIBC_PLAN_SLOTS || bss->sh_addr + bss->sh_size > end) {
         plan->slot = (end + 7) & ~7ull;
         plan->slot_behind = true;
-        if (plan->segment < page_up(plan->slot + 8))
-            plan->segment = page_up(plan->slot + 8);
+        if (plan->segment < page_up(plan->slot + LIBC_PLAN_SLOTS))
+            plan->segment = page_up(plan->slot + LIBC_PLAN_SLOTS);
     }
-    if (relro && plan->slot + 8 > page_down(relro->p_vaddr) &&
+    if (relro && plan->slot + LIBC_PLAN_SLOTS > page_down(relro->p_vaddr) &&
         plan->slot < page_up(relro->p_vaddr + relro->p_memsz))
         return elf_image_refuse(image, "no room for the slot outside of what is made read-only");
     return 0;

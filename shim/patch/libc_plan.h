@@ -4,8 +4,11 @@
 
 #include "shim/patch/elf_image.h"
 
+/* Bytes for two pointers: to the dispatcher, to ld.so. */
+#define LIBC_PLAN_SLOTS 16
+
 struct libc_plan {
-    uint64_t slot;           /* eight writable zero bytes that are nobody's */
+    uint64_t slot;           /* writable zero bytes that are nobody's */
     bool slot_behind;        /* they lie behind .bss: the data segment must grow */
     Elf64_Phdr *data;        /* the writable segment */
     Elf64_Phdr *note;        /* the program header that becomes the new segment's */

@@ -10,7 +10,7 @@ static const uint8_t lea_rcx[] = {0x48, 0x8d, 0x0d};  /* lea target(%rip), %rcx 
 static const uint8_t mov_r11[] = {0x4c, 0x8b, 0x1d};  /* mov slot(%rip), %r11 */
 static const uint8_t test_r11[] = {0x4d, 0x85, 0xdb}; /* test %r11, %r11 */
 static const uint8_t jump_if_zero[] = {0x0f, 0x84};   /* je target */
-static const uint8_t jump_if_zero_over_jump[] = {0x74, 3};
+static const uint8_t jump_over[] = {0x74, 3};         /* je over what follows */
 static const uint8_t jump_r11[] = {0x41, 0xff, 0xe3}; /* jmp *%r11 */
 static const uint8_t syscall_bytes[] = {0x0f, 0x05};
 
@@ -56,18 +56,24 @@ static void write_in_place(struct segment *segment, uint64_t slot, const struct 
     segment_add(segment, jump_r11, sizeof jump_r11);
 }
 
+/* mov slot(%rip), %r11; test %r11, %r11; je over; jmp *%r11; over: */
+#define LOAD_AND_JUMP (sizeof mov_r11 + 4 + sizeof test_r11 + sizeof jump_over + sizeof jump_r11)
+
+static void write_load_and_jump(struct segment *segment, uint64_t slot)
+{
+    relative_write(segment, mov_r11, sizeof mov_r11, slot);
+    segment_add(segment, test_r11, sizeof test_r11);
+    segment_add(segment, jump_over, sizeof jump_over);
+    segment_add(segment, jump_r11, sizeof jump_r11);
+}
+
 static void write_moved(struct segment *segment, const struct code_map *map, uint64_t slot,
                         const struct site *site)
 {
     static const uint8_t jump = JUMP;
-    /* Where our `syscall` comes to lie: behind lea, mov, test, je and jmp. */
-    uint64_t call = segment_here(segment) + sizeof lea_rcx + 4 + sizeof mov_r11 + 4 +
-                    sizeof test_r11 + sizeof jump_if_zero_over_jump + sizeof jump_r11;
-    relative_write(segment, lea_rcx, sizeof lea_rcx, call);
-    relative_write(segment, mov_r11, sizeof mov_r11, slot);
-    segment_add(segment, test_r11, sizeof test_r11);
-    segment_add(segment, jump_if_zero_over_jump, sizeof jump_if_zero_over_jump);
-    segment_add(segment, jump_r11, sizeof jump_r11);
+    relative_write(segment, lea_rcx, sizeof lea_rcx,
+                   segment_here(segment) + sizeof lea_rcx + 4 + LOAD_AND_JUMP);
+    write_load_and_jump(segment, slot);
     segment_add(segment, syscall_bytes, sizeof syscall_bytes);
     replay(segment, map, site->call + sizeof syscall_bytes, site->end);
     relative_write(segment, &jump, sizeof jump, site->end);
@@ -85,6 +91,37 @@ void trampoline_write(struct segment *segment, const struct code_map *map, uint6
     else
         write_in_place(segment, slot, site);
     trampoline->end = segment_here(segment);
+}
+
+/* mov ld_slot(%rip), %rcx; lea address(%rcx), %rcx */
+static void write_address(struct segment *segment, uint64_t ld_slot, uint64_t address)
+{
+    static const uint8_t mov[] = {0x48, 0x8b, 0x0d}, lea[] = {0x48, 0x8d, 0x89};
+    relative_write(segment, mov, sizeof mov, ld_slot);
+    segment_add(segment, lea, sizeof lea);
+    segment_u32(segment, (uint32_t)address);
+}
+
+void trampoline_write_far(struct segment *segment, const struct code_map *map, uint64_t slot,
+                          uint64_t ld_slot, const struct site *site)
+{
+    static const uint8_t jump_rcx[] = {0xff, 0xe1};
+    segment_align(segment, 16, TRAP);
+    replay(segment, map, site->begin, site->call);
+    if (site->moved)
+        relative_write(segment, lea_rcx, sizeof lea_rcx,
+                       segment_here(segment) + sizeof lea_rcx + 4 + LOAD_AND_JUMP);
+    else
+        write_address(segment, ld_slot, site->call);
+    write_load_and_jump(segment, slot);
+    if (!site->moved) {
+        segment_add(segment, jump_rcx, sizeof jump_rcx);
+        return;
+    }
+    segment_add(segment, syscall_bytes, sizeof syscall_bytes);
+    replay(segment, map, site->call + sizeof syscall_bytes, site->end);
+    write_address(segment, ld_slot, site->end);
+    segment_add(segment, jump_rcx, sizeof jump_rcx);
 }
 
 int trampoline_link(struct elf_image *image, const struct trampoline *trampoline)
