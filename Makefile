@@ -22,8 +22,10 @@ TESTS_UNIT :=
 TESTS_FUZZ :=
 BENCHES :=
 
-# tests/build.mk is last: it uses what the others set.
-include $(filter-out tests/build.mk,$(sort $(wildcard */build.mk */*/build.mk)))
+# The libraries first: what is in a list of prerequisites must be set before. The tests last.
+PARTS_FIRST := libmsg/build.mk servers/lib/build.mk
+include $(PARTS_FIRST)
+include $(filter-out $(PARTS_FIRST) tests/build.mk,$(sort $(wildcard */build.mk */*/build.mk)))
 include tests/build.mk
 
 .PHONY: all
