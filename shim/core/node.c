@@ -64,6 +64,7 @@ static long ask_begin(struct ask *ask)
     ask->work = scratch_take(sizeof *ask->work);
     if (ask->work == NULL)
         return -ENOMEM;
+    ask->work->arena_used = 0;
     hirsel__node_request__init(&ask->request);
     hirsel__node_record__init(&ask->record);
     ask->reply = NULL;

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* Zeroed pages, or NULL. */
+/* Pages of any content, or NULL. */
 void *scratch_take(size_t size);
 void scratch_give(void *scratch, size_t size);
 

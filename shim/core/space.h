@@ -5,6 +5,7 @@
  *
  *   offset 0      struct space_header     written by fs
  *   offset 2048   struct space_net        written by net
+ *   offset 3072   struct space_changes    written by every program of the tree
  *   offset 4096   the ring of snapshots   written by fs
  *
  * A snapshot (struct space_snapshot, its entries, its strings) is never changed once published: fs
@@ -24,6 +25,7 @@
 #define SPACE_LAYOUT 1
 #define SPACE_FILE_SIZE (1u << 20) /* the whole file, sparse; mapped whole */
 #define SPACE_NET_OFFSET 2048
+#define SPACE_CHANGES_OFFSET 3072
 #define SPACE_RING_OFFSET 4096
 /* A snapshot larger than this is refused (ENOSPC), so that the ring holds at least four. */
 #define SPACE_SNAPSHOT_MAX ((SPACE_FILE_SIZE - SPACE_RING_OFFSET) / 4)
@@ -46,7 +48,7 @@ struct space_header {
 enum space_flags {
     SPACE_HAS_SHADOWS = 1, /* some entry shadows or hides a name that exists on the host */
     SPACE_HAS_BINDS = 2,
-    SPACE_HAS_NODES = 4,   /* some entry is a node, or a translator runs in this space */
+    SPACE_HAS_NODES = 4, /* some entry is a node, or a translator runs in this space */
 };
 
 struct space_snapshot {
@@ -74,14 +76,14 @@ enum space_entry_flags {
 };
 
 struct space_entry {
-    uint32_t path;          /* offset of the path from the snapshot's start; absolute, normalised, */
-    uint32_t path_length;   /*   NUL behind it (not counted); names the session's view */
-    uint32_t name;          /* offset of its last component */
-    uint32_t target;        /* bind: absolute host path, free of symlinks; symlink: its text */
+    uint32_t path;        /* offset of the path from the snapshot's start; absolute, normalised, */
+    uint32_t path_length; /*   NUL behind it (not counted); names the session's view */
+    uint32_t name;        /* offset of its last component */
+    uint32_t target;      /* bind: absolute host path, free of symlinks; symlink: its text */
     uint32_t target_length;
-    uint16_t kind;          /* enum space_kind */
-    uint16_t flags;         /* enum space_entry_flags */
-    uint64_t translator;    /* node: the translator's id */
+    uint16_t kind;       /* enum space_kind */
+    uint16_t flags;      /* enum space_entry_flags */
+    uint64_t translator; /* node: the translator's id */
     /* The host directory that holds the path's last component, where there is one: so that a
      * listing knows which names to add and to leave out without asking for its own name. */
     uint64_t parent_device;
@@ -97,6 +99,13 @@ enum space_network {
 struct space_net {
     uint32_t mode;  /* atomic; enum space_network */
     uint32_t slice; /* private: the first address of the slice of 127/8, in host byte order */
+};
+
+/* How often a program of this name space did what can make a known way lead elsewhere: made a
+ * symlink, renamed a directory or a symlink (shim/door/ways.c). The shims map it writable; nothing
+ * is enforced by it. */
+struct space_changes {
+    uint64_t count; /* atomic */
 };
 
 /* Which bit of a 256-bit set stands for this name. */

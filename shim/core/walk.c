@@ -36,6 +36,7 @@ static long host_set(struct walk *walk, const char *base, size_t base_length, si
 static void node_set(struct walk *walk, uint64_t translator, size_t name_length)
 {
     walk->place = PLACE_NODE;
+    walk->touched = true;
     walk->node.translator = translator;
     walk->node_name_length = name_length;
 }
@@ -58,6 +59,7 @@ static long place_set(struct walk *walk)
         walk->table == NULL ? NULL : table_cover(walk->table, walk->name, walk->name_length);
     if (cover == NULL)
         return host_set(walk, "", 0, 0);
+    walk->touched = true;
     walk->read_only = (cover->flags & SPACE_READ_ONLY) != 0;
     if (cover->path_length == walk->name_length)
         walk->entry = cover;
@@ -239,6 +241,7 @@ static long host_step(struct walk *walk, bool last)
 static long entry_step(struct walk *walk, const struct space_entry *entry, bool last)
 {
     walk->entry = entry;
+    walk->touched = true;
     walk->read_only = walk->read_only || (entry->flags & SPACE_READ_ONLY) != 0;
     switch (entry->kind) {
     case SPACE_HIDE:
@@ -461,6 +464,7 @@ long walk_from_host(struct walk *walk, const char *host, size_t length)
     walk->place = PLACE_HOST;
     walk->missing = false;
     walk->entry = NULL;
+    walk->touched = walk->touched || bind != NULL;
     walk->read_only = bind != NULL && (bind->flags & SPACE_READ_ONLY) != 0;
     bytes_copy(walk->host, host, length);
     walk->host_length = length;
@@ -482,6 +486,7 @@ static void walk_begin(struct walk *walk, const struct caller *caller,
     walk->node_name_length = 0;
     walk->entry = NULL;
     walk->read_only = false;
+    walk->touched = false;
     walk->missing = false;
     walk->slash = false;
     walk->links = 0;

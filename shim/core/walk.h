@@ -44,6 +44,8 @@ struct walk {
     size_t node_name_length;    /* how much of `name` is the node's own name */
 
     const struct space_entry *entry; /* the table's entry at exactly this name, or NULL */
+    bool touched;                    /* the way met the table, a node or a mirror: the kernel
+                                      * alone would have gone another one */
     bool read_only;                  /* below a read-only bind */
     bool missing;                    /* PLACE_HOST: the last component is not there */
     bool slash;                      /* the path ended with a slash */

@@ -11,6 +11,8 @@ __attribute__((used)) long shim_dispatch(long number, long a, long b, long c, lo
         return two_paths_call(number, arguments);
     case CALL_EXECUTE:
         return execute_call(number, arguments);
+    case CALL_FCHDIR:
+        return fchdir_call(number, arguments);
     case CALL_FSTAT:
         return fstat_call(number, arguments);
     case CALL_FSTATFS:

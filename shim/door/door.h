@@ -52,6 +52,9 @@ struct view {
 };
 struct view view_get(void) HIDDEN;
 
+/* Whether the directory that a relative path starts from is the host's own: not at or below a
+ * bind's target, not in a mirror. Only then ".." means the same to the kernel. */
+bool start_is_plain(const struct space_snapshot *table, int directory) HIDDEN;
 /* Whether the directory that a relative path starts from was removed, as placeholders are. */
 bool start_is_removed(int directory) HIDDEN;
 /* Whether a name that the kernel does not find may be in the reserved root, or behind a
@@ -66,6 +69,7 @@ long path_call(long number, const long arguments[6]) HIDDEN;
 long open_call(long number, const long arguments[6]) HIDDEN;
 long two_paths_call(long number, const long arguments[6]) HIDDEN;
 long execute_call(long number, const long arguments[6]) HIDDEN;
+long fchdir_call(long number, const long arguments[6]) HIDDEN;
 long fstat_call(long number, const long arguments[6]) HIDDEN;
 long fstatfs_call(long number, const long arguments[6]) HIDDEN;
 long getcwd_call(long number, const long arguments[6]) HIDDEN;

@@ -11,6 +11,7 @@
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/ways.h"
 
 enum {
     HEAD_SIZE = 1024,
@@ -268,7 +269,7 @@ static bool path_is_plain(const struct view *view, int directory, const char *pa
     if ((view->table != NULL || view->places) &&
         text_find(view->table, directory, path) == TEXT_TABLE)
         return false;
-    return !view->shadows || path_is_direct(directory, path, true) == 1;
+    return !view->shadows || target_is_plain(view, directory, path);
 }
 
 static long execute(const struct execution *execution, unsigned depth)

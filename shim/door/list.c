@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "shim/core/host.h"
 #include "shim/core/node.h"
@@ -69,6 +70,11 @@ static void entry_review(int directory, struct entry *entry)
         entry->inode = status.st_ino;
     }
     scratch_give(walk, sizeof *walk);
+}
+
+static bool directory_is_writable(int directory)
+{
+    return system_call(SYS_faccessat, directory, (long)".", W_OK, 0, 0, 0) == 0;
 }
 
 static bool lies_in(const struct space_entry *entry, const struct stat *directory)
@@ -199,9 +205,13 @@ long list_call(long number, const long arguments[6])
         if (result <= 0)
             return result;
         int64_t offset = 0;
+        /* Only this user's records count, and none of those can be where the user can't write. */
+        int writable = -1;
         for (long at = 0; at < result;) {
             struct entry *entry = (struct entry *)(entries + at);
-            if (entry->type == DT_LNK)
+            if (entry->type == DT_LNK && writable < 0)
+                writable = directory_is_writable(directory);
+            if (entry->type == DT_LNK && writable)
                 entry_review(directory, entry);
             offset = entry->offset;
             at += entry->length;

@@ -7,6 +7,7 @@
 
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/ways.h"
 
 /* The kernel's own value: libc's is 0 on x86-64, openat sets it by itself, openat2 does not. */
 #define KERNEL_LARGEFILE 0100000
@@ -103,7 +104,8 @@ long open_call(long number, const long arguments[6])
             return path_slow(number, arguments);
         return result;
     }
-    if (result == -ELOOP && view.shadows)
+    if (result == -ELOOP && view.shadows &&
+        !(call_follows(number, arguments) && target_is_plain(&view, directory, path)))
         return path_slow(number, arguments);
     if (result == -ELOOP || result == -ENOSYS || result == -EPERM || result == -EINVAL) {
         /* A symlink is on the way: it can't lead through a node, so a success stands. */

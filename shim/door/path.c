@@ -1,6 +1,7 @@
 /* Calls with one path: the kernel first, where its answer can stand. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <linux/stat.h>
@@ -8,6 +9,7 @@
 #include "shim/core/host.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/ways.h"
 
 /* Errors that a node, a placeholder or an entry of the table may stand behind. */
 static bool error_is_doubtful(long result)
@@ -89,24 +91,6 @@ static bool change_is_doubtful(const struct view *view, const struct call_shape 
     return text_find(view->table, directory, path) == TEXT_TABLE;
 }
 
-/* In a name space that shadows: whether the way to the last component is free of symlinks. */
-static bool parent_is_direct(int directory, const char *path)
-{
-    char parent[512];
-    size_t end = text_length(path);
-    while (end > 0 && path[end - 1] == '/')
-        end--;
-    while (end > 0 && path[end - 1] != '/')
-        end--;
-    if (end == 0)
-        return true;
-    if (end >= sizeof parent)
-        return false;
-    bytes_copy(parent, path, end);
-    parent[end] = '\0';
-    return path_is_direct(directory, parent, true) == 1;
-}
-
 static long change_call(long number, const long arguments[6], const struct call_shape *shape,
                         int directory, const char *path, const struct view *view)
 {
@@ -116,18 +100,106 @@ static long change_call(long number, const long arguments[6], const struct call_
             return checked;
         if (change_is_doubtful(view, shape, directory, path))
             return path_slow(number, arguments);
-        if (view->shadows) {
-            bool direct = call_follows(number, arguments)
-                              ? path_is_direct(directory, path, true) == 1
-                              : parent_is_direct(directory, path);
-            if (!direct)
-                return path_slow(number, arguments);
-        }
+        if (view->shadows &&
+            !(call_follows(number, arguments) ? target_is_plain(view, directory, path)
+                                              : way_is_plain(view, directory, path)))
+            return path_slow(number, arguments);
     }
     long result = call_plain(number, arguments);
+    if (result == 0 && view->shadows && shape->verb == VERB_MAKE_SYMLINK)
+        ways_changed();
     if (!error_is_doubtful(result))
         return result;
     return path_slow(number, arguments);
+}
+
+/* The kernel's answer was to another question: ask again by the walk. What the kernel did is
+ * harmless, a watch excepted. */
+static long path_again(long number, const long arguments[6], const struct call_shape *shape,
+                       long result)
+{
+    if (shape->verb == VERB_WATCH && result >= 0)
+        system_call(SYS_inotify_rm_watch, arguments[0], result, 0, 0, 0, 0);
+    return path_slow(number, arguments);
+}
+
+/* stat where names are shadowed: lstat first, which is as quick and tells of a symlink. */
+static long shadowed_stat(long number, const long arguments[6], const struct call_shape *shape,
+                          int directory, const char *path, const struct view *view)
+{
+    long changed[6] = {directory, (long)path, arguments[shape->path + 1], AT_SYMLINK_NOFOLLOW};
+    bool wide = number == SYS_statx;
+    if (wide) {
+        bytes_copy(changed, arguments, sizeof changed);
+        changed[2] |= AT_SYMLINK_NOFOLLOW;
+    }
+    long result = call_plain(wide ? SYS_statx : SYS_newfstatat, changed);
+    if (result < 0 && result != -ENOENT && result != -ENOTDIR && result != -ELOOP &&
+        result != -EACCES)
+        return result;
+    if (text_find(view->table, directory, path) == TEXT_TABLE)
+        return path_slow(number, arguments);
+    if (result < 0) {
+        if (result == -ELOOP || missing_is_doubtful(view, directory, path) ||
+            !way_is_plain(view, directory, path))
+            return path_slow(number, arguments);
+        return result;
+    }
+    uint32_t mode = wide ? ((const struct statx *)arguments[4])->stx_mode
+                         : ((const struct stat *)arguments[shape->path + 1])->st_mode;
+    if (S_ISLNK(mode) && call_follows(number, arguments)) {
+        if (!target_is_plain(view, directory, path))
+            return path_slow(number, arguments);
+        result = call_plain(number, arguments);
+    } else if (!way_is_plain(view, directory, path)) {
+        return path_slow(number, arguments);
+    }
+    return result < 0 ? result : path_review(number, arguments, shape, directory, path, result);
+}
+
+/* A call that changes nothing, where names are shadowed: the kernel first, then whether what it
+ * did was the right thing. */
+static long shadowed_call(long number, const long arguments[6], const struct call_shape *shape,
+                          int directory, const char *path, const struct view *view)
+{
+    if (shape->verb == VERB_STAT)
+        return shadowed_stat(number, arguments, shape, directory, path, view);
+    if (shape->verb == VERB_CHDIR || shape->verb == VERB_WATCH) {
+        /* What these do stays done: the question comes first. */
+        long checked = path_check(path);
+        if (checked < 0)
+            return checked;
+        if (text_find(view->table, directory, path) == TEXT_TABLE ||
+            !target_is_plain(view, directory, path))
+            return path_slow(number, arguments);
+        long result = call_plain(number, arguments);
+        if (result == 0 && shape->verb == VERB_CHDIR)
+            ways_moved();
+        return result;
+    }
+    long result = call_plain(number, arguments);
+    if (result == -EFAULT || result == -EINVAL || result == -ENAMETOOLONG)
+        return result;
+    if (text_find(view->table, directory, path) == TEXT_TABLE)
+        return path_slow(number, arguments);
+    bool follow = call_follows(number, arguments);
+    if (result < 0 && error_is_doubtful(result)) {
+        if (missing_is_doubtful(view, directory, path))
+            return path_slow(number, arguments);
+        long direct = path_is_direct(directory, path, follow);
+        return direct == -ENOENT || direct == -ENOTDIR ? result : path_slow(number, arguments);
+    }
+    if (!(follow ? target_is_plain(view, directory, path) : way_is_plain(view, directory, path)))
+        return path_slow(number, arguments);
+    return result < 0 ? result : path_review(number, arguments, shape, directory, path, result);
+}
+
+long fchdir_call(long number, const long arguments[6])
+{
+    long result = call_plain(number, arguments);
+    if (result == 0)
+        ways_moved();
+    return result;
 }
 
 long path_call(long number, const long arguments[6])
@@ -152,20 +224,21 @@ long path_call(long number, const long arguments[6])
     struct view view = view_get();
     if (shape->traits & TRAIT_CHANGES)
         return change_call(number, arguments, shape, directory, path, &view);
+    if (view.shadows)
+        return shadowed_call(number, arguments, shape, directory, path, &view);
     long result = call_plain(number, arguments);
-    if (result < 0 && !error_is_doubtful(result) && !(view.shadows && result != -EFAULT))
+    if (result < 0 && !error_is_doubtful(result))
         return result;
     /* From here on the kernel has read the path: it is safe to read. */
-    if ((view.table != NULL || view.places) && text_find(view.table, directory, path) == TEXT_TABLE)
-        return shape->verb == VERB_WATCH && result >= 0 ? result : path_slow(number, arguments);
-    if (!error_is_doubtful(result)) {
-        if (view.shadows) {
-            long direct = path_is_direct(directory, path, call_follows(number, arguments));
-            if (direct != 1)
-                return path_slow(number, arguments);
-        }
-        return result < 0 ? result : path_review(number, arguments, shape, directory, path, result);
+    if (view.places && text_find(view.table, directory, path) == TEXT_TABLE)
+        return path_again(number, arguments, shape, result);
+    if (result >= 0) {
+        if (shape->verb == VERB_CHDIR)
+            ways_moved();
+        return path_review(number, arguments, shape, directory, path, result);
     }
+    if (view.table != NULL && text_find(view.table, directory, path) == TEXT_TABLE)
+        return path_slow(number, arguments);
     if (missing_is_doubtful(&view, directory, path))
         return path_slow(number, arguments);
     long direct = path_is_direct(directory, path, call_follows(number, arguments));

@@ -32,10 +32,7 @@ long path_check(const char *path)
     return result == -EFAULT || result == -ENAMETOOLONG ? result : 0;
 }
 
-/* Whether ".." from this directory means the same natively: not at or below a bind's target, not
- * in a mirror. */
-static __attribute__((noinline)) bool start_is_plain(const struct space_snapshot *table,
-                                                     int directory)
+__attribute__((noinline)) bool start_is_plain(const struct space_snapshot *table, int directory)
 {
     char name[PATH_LIMIT], link[40];
     const struct core *core = &the_shim.core;

@@ -16,6 +16,7 @@
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/ways.h"
 
 enum { TABLE_ATTEMPTS = 8 };
 
@@ -100,6 +101,10 @@ static long on_host(struct slow *slow, long number, const long arguments[6])
     if (shape->directory >= 0)
         changed[shape->directory] = AT_FDCWD;
     long result = call_plain(number, changed);
+    if (result == 0 && shape->verb == VERB_MAKE_SYMLINK)
+        ways_changed();
+    if (result == 0 && (shape->verb == VERB_CHDIR || shape->verb == VERB_CHROOT))
+        ways_moved();
     if (result == 0 && shape->verb == VERB_STAT)
         return status_review(slow, number, arguments);
     if (result > 0 && shape->verb == VERB_READLINK)
@@ -260,6 +265,7 @@ static long chdir_on_node(struct slow *slow, bool *ended)
     if (descriptor < 0 || *ended)
         return descriptor;
     long result = system_call(SYS_fchdir, descriptor, 0, 0, 0, 0, 0);
+    ways_moved();
     system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
     return result;
 }
@@ -428,6 +434,11 @@ long path_slow(long number, const long arguments[6])
         options |= WALK_NODE_NAME;
     for (unsigned i = 0; i < TABLE_ATTEMPTS && result == -EAGAIN; i++) {
         struct view view = view_get();
+        uint64_t way = 0, target = 0;
+        if (view.shadows) {
+            way = way_number(&view, WAY_DIRECTORY, directory, path, way_length(path));
+            target = way_number(&view, WAY_FOLLOWED, directory, path, text_length(path));
+        }
         if (path[0] == '\0' && (shape->traits & TRAIT_EMPTY_PATH) &&
             (arguments[shape->flags] & AT_EMPTY_PATH))
             result = walk_descriptor(&slow->walk, &the_shim.caller, view.table, directory);
@@ -436,6 +447,11 @@ long path_slow(long number, const long arguments[6])
         if (view.table != NULL && !table_still(&the_shim.core, view.generation)) {
             result = -EAGAIN;
             continue;
+        }
+        if (result == 0 && !slow->walk.touched) {
+            way_learn(way);
+            if ((options & WALK_FOLLOW) && !slow->walk.missing)
+                way_learn(target);
         }
         if (result == 0)
             result = dispatch_place(slow, number, arguments);

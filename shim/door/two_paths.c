@@ -11,6 +11,7 @@
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/ways.h"
 
 struct pair {
     struct walk from;
@@ -65,6 +66,19 @@ static long pair_on_node(struct pair *pair, long number, unsigned flags, bool *e
     return node_change(is_rename(number) ? from : to, &change, ended);
 }
 
+/* A symlink under a new name, or a directory under another: known ways may lead elsewhere. */
+static void names_changed(long number, const long arguments[6], int to_directory, const char *to)
+{
+    struct stat status;
+    bool exchanged = number == SYS_renameat2 && (arguments[4] & RENAME_EXCHANGE);
+    if (!exchanged &&
+        system_call(SYS_newfstatat, to_directory, (long)to, (long)&status, AT_SYMLINK_NOFOLLOW, 0,
+                    0) == 0 &&
+        S_ISREG(status.st_mode))
+        return;
+    ways_changed();
+}
+
 static long pair_run(struct pair *pair, long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
@@ -99,7 +113,10 @@ static long pair_run(struct pair *pair, long number, const long arguments[6])
         changed[shape->directory] = AT_FDCWD;
         changed[shape->directory2] = AT_FDCWD;
     }
-    return call_plain(number, changed);
+    result = call_plain(number, changed);
+    if (result == 0)
+        names_changed(number, arguments, AT_FDCWD, to->host);
+    return result;
 }
 
 static long pair_slow(long number, const long arguments[6])
@@ -139,14 +156,9 @@ static bool name_is_doubtful(const struct view *view, int directory, const char 
         start--;
     if (table_ancestors(view->table, path + start, end - start))
         return true;
-    if (!view->shadows || start == 0)
-        return false;
-    char parent[512];
-    if (start >= sizeof parent)
-        return true;
-    bytes_copy(parent, path, start);
-    parent[start] = '\0';
-    return path_is_direct(directory, parent, true) != 1;
+    /* Binds have borders that the kernel does not see; symlinks may lead behind them, and into
+     * what is shadowed. */
+    return (view->shadows || view->places) && !way_is_plain(view, directory, path);
 }
 
 long two_paths_call(long number, const long arguments[6])
@@ -167,15 +179,13 @@ long two_paths_call(long number, const long arguments[6])
             checked = path_check(to);
         if (checked < 0)
             return checked;
-        /* Binds have borders that the kernel does not see: a name on either side may be relative
-         * to a directory behind one. */
-        if (view.places && !by_descriptor)
-            return pair_slow(number, arguments);
         if ((!by_descriptor && name_is_doubtful(&view, from_directory, from)) ||
             name_is_doubtful(&view, to_directory, to))
             return by_descriptor ? call_plain(number, arguments) : pair_slow(number, arguments);
     }
     long result = call_plain(number, arguments);
+    if (result == 0 && view.shadows)
+        names_changed(number, arguments, to_directory, to);
     if (by_descriptor || (result != -ENOENT && result != -ENOTDIR && result != -ELOOP))
         return result;
     return pair_slow(number, arguments);

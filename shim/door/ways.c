@@ -1,0 +1,159 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "shim/core/text.h"
+#include "shim/door/ways.h"
+
+enum { WAYS = 128 };
+
+/* In ticks of the time stamp counter: 10 ms at 3.3 GHz. A bound, not a clock. */
+#define WAY_LIFETIME (1ull << 25)
+
+/* Two words, each written whole: `check` binds them together, so that a way of which two threads
+ * wrote a word each is nobody's. */
+struct way {
+    uint64_t learned; /* time stamp */
+    uint64_t check;
+};
+
+static struct {
+    struct way ways[WAYS];
+    uint64_t moves; /* of the current directory */
+    volatile struct space_changes *changes;
+} memory;
+
+static uint64_t time_stamp(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+static uint64_t mix(uint64_t value)
+{
+    value = (value ^ (value >> 32)) * 0x9e3779b97f4a7c15ull;
+    value = (value ^ (value >> 29)) * 0xbf58476d1ce4e5b9ull;
+    return value ^ (value >> 32);
+}
+
+/* The counter that all programs of the name space share; NULL where it can't be had. */
+static volatile struct space_changes *changes_get(void)
+{
+    volatile struct space_changes *changes = __atomic_load_n(&memory.changes, __ATOMIC_ACQUIRE);
+    if (changes != NULL)
+        return changes;
+    char path[PATH_LIMIT];
+    size_t length = the_shim.door_length - 4;
+    if (length + sizeof "/table" > sizeof path)
+        return NULL;
+    bytes_copy(path, the_shim.door, length);
+    bytes_copy(path + length, "/table", sizeof "/table");
+    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDWR | O_CLOEXEC, 0, 0, 0);
+    if (file < 0)
+        return NULL;
+    long page = system_call(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    system_call(SYS_close, file, 0, 0, 0, 0, 0);
+    if (system_failed(page))
+        return NULL;
+    changes = (volatile struct space_changes *)(page + SPACE_CHANGES_OFFSET);
+    __atomic_store_n(&memory.changes, changes, __ATOMIC_RELEASE);
+    return changes;
+}
+
+uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
+                    size_t length)
+{
+    volatile struct space_changes *changes = changes_get();
+    if (changes == NULL || (path[0] != '/' && directory != AT_FDCWD))
+        return 0;
+    uint64_t number = 14695981039346656037ull + (uint64_t)kind;
+    for (size_t i = 0; i < length; i++)
+        number = (number ^ (unsigned char)path[i]) * 1099511628211ull;
+    number = mix(number ^ view->generation) ^ __atomic_load_n(&changes->count, __ATOMIC_ACQUIRE);
+    if (path[0] != '/') {
+        /* Whose current directory: a vfork child has its own, in this same memory. */
+        uint64_t thread = (uint64_t)system_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+        number = mix(number) ^ (thread << 32) ^ __atomic_load_n(&memory.moves, __ATOMIC_ACQUIRE);
+    }
+    return mix(number) | 1;
+}
+
+bool way_is_known(uint64_t number)
+{
+    if (number == 0)
+        return false;
+    const struct way *way = &memory.ways[(number >> 1) % WAYS];
+    uint64_t learned = __atomic_load_n(&way->learned, __ATOMIC_RELAXED);
+    uint64_t check = __atomic_load_n(&way->check, __ATOMIC_RELAXED);
+    return check == (number ^ mix(learned)) && time_stamp() - learned < WAY_LIFETIME;
+}
+
+void way_learn(uint64_t number)
+{
+    if (number == 0)
+        return;
+    struct way *way = &memory.ways[(number >> 1) % WAYS];
+    uint64_t learned = time_stamp();
+    __atomic_store_n(&way->learned, learned, __ATOMIC_RELAXED);
+    __atomic_store_n(&way->check, number ^ mix(learned), __ATOMIC_RELAXED);
+}
+
+size_t way_length(const char *path)
+{
+    /* A slash at the end makes the last component part of the way: a symlink there is followed. */
+    size_t end = text_length(path);
+    while (end > 0 && path[end - 1] != '/')
+        end--;
+    return end;
+}
+
+bool way_is_plain(const struct view *view, int directory, const char *path)
+{
+    char parent[512];
+    size_t end = way_length(path);
+    if (end >= sizeof parent)
+        return false;
+    if (end == 0 && !view->places)
+        return true;
+    uint64_t number = way_number(view, WAY_DIRECTORY, directory, path, end);
+    if (way_is_known(number))
+        return true;
+    if (path[0] != '/' && view->places && !start_is_plain(view->table, directory))
+        return false;
+    if (end > 0) {
+        bytes_copy(parent, path, end);
+        parent[end] = '\0';
+        if (path_is_direct(directory, parent, true) != 1)
+            return false;
+    }
+    way_learn(number);
+    return true;
+}
+
+bool target_is_plain(const struct view *view, int directory, const char *path)
+{
+    uint64_t number = way_number(view, WAY_FOLLOWED, directory, path, text_length(path));
+    if (way_is_known(number))
+        return true;
+    struct stat status;
+    long result = system_call(SYS_newfstatat, directory, (long)path, (long)&status,
+                              AT_SYMLINK_NOFOLLOW, 0, 0);
+    if (result < 0 || S_ISLNK(status.st_mode) || !way_is_plain(view, directory, path))
+        return false;
+    way_learn(number);
+    return true;
+}
+
+void ways_changed(void)
+{
+    volatile struct space_changes *changes = changes_get();
+    if (changes != NULL)
+        __atomic_add_fetch(&changes->count, 1, __ATOMIC_ACQ_REL);
+}
+
+void ways_moved(void)
+{
+    __atomic_add_fetch(&memory.moves, 1, __ATOMIC_ACQ_REL);
+}

@@ -1,0 +1,39 @@
+/* Ways that are known to be plain: on which the kernel's walk and the session's are the same.
+ *
+ * Only asked where the table shadows names (SPACE_HAS_SHADOWS): there the kernel could be led by
+ * a symlink to what the session hides, and to make sure costs a system call or more each time. A
+ * way that was found plain stays so until some symlink is made or some directory is renamed. Who
+ * does that inside the name space counts it in the table's space_changes; what is done from
+ * outside the session is noticed within WAY_LIFETIME. */
+#ifndef HIRSEL_WAYS_H
+#define HIRSEL_WAYS_H
+
+#include "shim/door/door.h"
+
+enum way_kind {
+    WAY_DIRECTORY, /* the path up to its last slash, followed to its end */
+    WAY_FOLLOWED,  /* the whole path, a symlink at its end followed */
+};
+
+/* What the way is remembered by: taken before anything is asked about it, so that a change made
+ * meanwhile is not missed. `length` of `path` is what counts. 0: it can't be remembered. */
+uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
+                    size_t length) HIDDEN;
+bool way_is_known(uint64_t number) HIDDEN;
+void way_learn(uint64_t number) HIDDEN;
+
+/* How much of a path is the way to its last component. */
+size_t way_length(const char *path) HIDDEN;
+
+/* Whether the way to the last component is plain: by memory, else by asking the kernel. False:
+ * walk slowly. The path has been compared with the table before (text_find). */
+bool way_is_plain(const struct view *view, int directory, const char *path) HIDDEN;
+/* The same of the whole path, a symlink at its end followed. */
+bool target_is_plain(const struct view *view, int directory, const char *path) HIDDEN;
+
+/* Something was done that may lead known ways elsewhere. */
+void ways_changed(void) HIDDEN;
+/* The current directory is another one. */
+void ways_moved(void) HIDDEN;
+
+#endif
