@@ -128,7 +128,7 @@ sleep 100 & one=$!
 sleep 100 & two=$!
 jobs -l | sed 's/[0-9]\{2,\}/PID/'
 kill -STOP $one; until [[ $(jobs %1) == *Stopped* ]]; do :; done; echo stopped
-kill -CONT $one; kill $one; wait $one; echo "one: $?"
+kill -CONT $one; until [[ $(jobs %1) == *Running* ]]; do :; done; kill $one; wait $one; echo "one: $?"
 kill -9 $two; wait $two 2>/dev/null; echo "two: $?"
 (exit 7) & wait $!; echo "$?"
 trap 'echo usr1' USR1; kill -USR1 $$; trap 'echo bye' EXIT
@@ -139,7 +139,7 @@ shopt -s globstar nullglob; mkdir -p a/b/c; touch a/b/c/d a/x; echo **; cd a/b; 
 (cd a && cd .. && pwd); echo {1..5}; mapfile -t l < five; echo "${#l[@]}"; ulimit -c; umask 027; : >masked; stat -c %a masked
 timeout 0.2 sleep 9; echo "timeout: $?"; ( kill -TERM $BASHPID ); echo "term: $?"
 nosuchcommand; echo "$?"; ./five; echo "$?"; test -x five; echo $?; type -t ls; command -v sh
-for i in $(seq 20); do /bin/true || echo bad; done; yes | head -c 100000 | wc -c; seq 1000 | sort -rn | tail -1
+for i in $(seq 20); do /bin/true || echo bad; done; yes 2>/dev/null | head -c 100000 | wc -c; seq 1000 | sort -rn | tail -1
 read -t 0.1 -r x < <(sleep 1); echo "read: $?"; fg 2>&1 | sed 's/line [0-9]*/line/'
 END
     bash jobs.sh 2>&1
@@ -237,7 +237,7 @@ tmux_work() {
     tmux -f /dev/null -L s new-session -d -x 80 -y 24 'PS1="> " sh'
     tmux -L s send-keys 'cd /usr/include && pwd && echo done > '"$PWD/flag" Enter
     for _ in $(seq 500); do [ -s flag ] && break; sleep 0.02; done
-    tmux -L s capture-pane -p | grep -x /usr/include
+    for _ in $(seq 500); do tmux -L s capture-pane -p | grep -x /usr/include && break; sleep 0.02; done
     tmux -L s new-window -d -n second 'sleep 60' && tmux -L s list-windows -F '#{window_index} #{window_name}' | sed 's/^0 .*/0/'
     tmux -L s display-message -p '#{pane_current_path}'
     tmux -L s kill-server
