@@ -1,8 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 
 #include "shim/arch/x86_64/syscall.h"
 #include "shim/core/host.h"
@@ -29,9 +27,9 @@ long host_link(const char *path, char *text, size_t size)
     return host_link_at(AT_FDCWD, path, text, size);
 }
 
-bool host_is_proc(const char *path)
+bool host_is_proc(const struct stat *status)
 {
-    struct statfs status;
-    return system_call(SYS_statfs, (long)path, (long)&status, 0, 0, 0, 0) == 0 &&
-           status.f_type == PROC_SUPER_MAGIC;
+    /* Not statfs of the path itself: that would follow a magic link to what it leads to. */
+    struct stat root;
+    return host_status("/proc/", &root) == 0 && root.st_dev == status->st_dev;
 }

@@ -13,7 +13,7 @@ long host_status(const char *path, struct stat *status);
 long host_link(const char *path, char *text, size_t size);
 /* The same of a name in a directory. */
 long host_link_at(int directory, const char *name, char *text, size_t size);
-/* Whether `path` is on a procfs. */
-bool host_is_proc(const char *path);
+/* Whether an object with this status (an lstat) is procfs's own, as mounted at /proc. */
+bool host_is_proc(const struct stat *status);
 
 #endif

@@ -182,7 +182,7 @@ static bool is_magic(const struct walk *walk, size_t length)
     for (size_t i = 0; i + 1 < length && !object; i++)
         object = walk->link[i] == ':';
     return object && text_begins(walk->host, walk->host_length, "/proc/", 6) &&
-           host_is_proc(walk->host);
+           host_is_proc(&walk->status);
 }
 
 /* Step onto a symlink of the host: into a node if it is a record, else along its text. */
