@@ -27,3 +27,4 @@ TRANSLATOR_CLIENT := $(B)/obj/tests/unit/fixture/translator_client.o
 $(TRANSLATOR_CLIENT): WARN += -Wno-conversion -Wno-format-truncation
 $(foreach test,$(TRANSLATOR_TESTS),$(eval UNIT_LINK_$(test) := $(TRANSLATOR_CLIENT)))
 $(TRANSLATOR_TESTS:%=$(B)/tests/unit/%): | $(TRANSLATORS)
+$(foreach test,$(filter archive_%,$(TRANSLATOR_TESTS)),$(eval UNIT_LIBS_$(test) := -larchive))

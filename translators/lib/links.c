@@ -9,6 +9,14 @@ struct node *node_original(struct node *node)
     return node->link ? TAILQ_FIRST(&node->link->links->members)->node : node;
 }
 
+struct node *node_heir(struct node *node)
+{
+    struct node_link *next =
+        node->link && node_original(node) == node ? TAILQ_NEXT(node->link, entry) : NULL;
+
+    return next ? next->node : NULL;
+}
+
 uint32_t links_count(const struct node *node)
 {
     return node->link ? node->link->links->count : 1;

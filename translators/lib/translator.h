@@ -160,6 +160,9 @@ struct node *node_first(const struct node *node);
 struct node *node_next(const struct node *node);
 /* The node that a hard link stands for, or itself: it alone is filled, and its data counts. */
 struct node *node_original(struct node *node);
+/* The name that takes over data and content when `node` is replaced: the next link of an original,
+ * else NULL. */
+struct node *node_heir(struct node *node);
 uint64_t node_data(const struct node *node);
 void node_set_data(struct node *node, uint64_t data);
 /* Its path below the root, for the log; valid until the next call. */
