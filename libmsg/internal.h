@@ -117,47 +117,47 @@ enum port_state {
 };
 
 struct port {
+    /* What every message touches comes first, together in few cache lines. */
     struct port_set *set;
-    struct port *next, *previous; /* in the set's list */
-    struct port *later_next;      /* in the set's list of ports to attend to */
-    unsigned references;
+    int descriptor;
     enum port_state state;
-    bool later;     /* is in that list */
-    bool silent;    /* closed by its owner: no hang-up is called */
+    unsigned references;
+    int receive_timeout_ms; /* what SO_RCVTIMEO was set to */
+    unsigned owed_count;    /* replies not yet answered, and those that are still queued */
+    uint16_t tag_serial;
+    bool later;     /* is in the set's list of ports to attend to */
     bool stopped;   /* too many unanswered requests: not read */
     bool peer_gone; /* nothing can be sent any more; what was sent to us is still read */
-    bool accepted;  /* counts as one of the set's connections */
-    int descriptor;
-    int error;              /* why it is ending */
-    int receive_timeout_ms; /* what SO_RCVTIMEO was set to */
+    struct queued_packet *queue_head;
+    size_t queue_bytes;
+    struct kept_packet *inbox_head;
+    port_tap_function *tap;
+    msg_handler *handler;
+    void *handler_context;
+    struct reply *owed; /* not yet answered */
+    struct slots calls; /* by tag; an object of NULL: abandoned, its reply is still to come */
+    ev_io reader;
+
+    struct queued_packet **queue_tail;
+    struct kept_packet **inbox_tail;
+    size_t inbox_bytes;
+    struct port *next, *previous; /* in the set's list */
+    struct port *later_next;
+    bool silent;   /* closed by its owner: no hang-up is called */
+    bool accepted; /* counts as one of the set's connections */
+    int error;     /* why it is ending */
     struct peer peer;
     uint64_t space;
     void *context;
-
-    msg_handler *handler;
-    void *handler_context;
     port_hangup *hangup;
     void *hangup_context;
-    port_tap_function *tap;
     void *tap_context;
     port_arrival *arrival;
     void *arrival_context;
-
-    ev_io reader;
     ev_io writer;
     ev_timer deadline; /* of the handshake; or the next try to connect */
     char *path;        /* while connecting */
     unsigned tries;    /* to connect */
-
-    struct queued_packet *queue_head, **queue_tail;
-    size_t queue_bytes;
-    struct kept_packet *inbox_head, **inbox_tail;
-    size_t inbox_bytes;
-
-    struct slots calls; /* by tag; an object of NULL: abandoned, its reply is still to come */
-    uint16_t tag_serial;
-    struct reply *owed;  /* not yet answered */
-    unsigned owed_count; /* those, and the replies that are still queued */
     struct slots handles;
 };
 
@@ -215,25 +215,24 @@ void connect_try(struct port *port);
 /* ---- sets (set.c) ---- */
 
 struct port_set {
-    struct ev_loop *loop;
-    unsigned references; /* its owner's and each port's */
+    unsigned connections_max;
+    unsigned connections;
+    uint64_t handle_serial;
+    size_t queued_descriptors; /* duplicates that wait in queues */
+    unsigned references;       /* its owner's and each port's */
     bool closed;
+    int spare_descriptor; /* given up to refuse a connection properly when there is none left */
     struct port *ports;
     struct listener *listeners;
-    size_t queued_bytes;
-    unsigned connections_max;
-    unsigned replies_max;
-    unsigned connections;
-    size_t queued_descriptors; /* duplicates that wait in queues */
-    uint64_t handle_serial;
-
     ev_timer later; /* never started: fed, to be called by the loop when all else is done */
     struct port *later_head, **later_tail;
-    ev_timer upkeep;      /* runs while something is paused */
-    int spare_descriptor; /* given up to refuse a connection properly when there is none left */
+    ev_timer upkeep; /* runs while something is paused */
+    size_t queued_bytes;
 
-    struct reply *free_replies;
+    struct ev_loop *loop;
     struct call *waiting; /* innermost call that waits with the loop running */
+    struct reply *free_replies;
+    unsigned replies_max;
     /* Where a packet lands, until what it carries is copied to storage of the right size. */
     struct wire_header header;
     unsigned char body[WIRE_INLINE_MAX];
