@@ -15,15 +15,20 @@ enum shell_status {
 void shell_say(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 int command_attach(int argc, char **argv);
+int command_bind(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_env(int argc, char **argv);
+int command_fsysopts(int argc, char **argv);
 int command_kill(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_log(int argc, char **argv);
 int command_net(int argc, char **argv);
 int command_ps(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_settrans(int argc, char **argv);
+int command_showtrans(int argc, char **argv);
 int command_start(int argc, char **argv);
 int command_stop(int argc, char **argv);
+int command_unbind(int argc, char **argv);
 
 #endif

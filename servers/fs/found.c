@@ -45,3 +45,28 @@ int found_find(struct fs *fs, const struct space *space, pid_t self, ProtobufCBi
                                          found->place.status.st_ino, found->text, (size_t)length);
     return 0;
 }
+
+int found_know(struct fs *fs, const struct space *space, struct found *found)
+{
+    struct translator_plan plan = {.space = space->id,
+                                   .path = found->place.path,
+                                   .host_path = found->place.host,
+                                   .directory = found->place.directory,
+                                   .device = found->place.status.st_dev,
+                                   .inode = found->place.status.st_ino,
+                                   .text = found->text};
+    struct record record;
+    int error;
+
+    if (found->translator)
+        return 0;
+    if (found->kind != FOUND_RECORD)
+        return ENOENT;
+    error = record_parse(&fs->seal, found->text, strlen(found->text), &record);
+    if (error)
+        return error;
+    plan.record = &record;
+    error = life_add(fs, &plan, &found->translator);
+    record_free(&record);
+    return error;
+}

@@ -21,4 +21,7 @@ struct found {
 int found_find(struct fs *fs, const struct space *space, pid_t self, ProtobufCBinaryData path,
                struct found *found);
 
+/* Make the record's translator known, if it is not: found->translator. */
+int found_know(struct fs *fs, const struct space *space, struct found *found);
+
 #endif

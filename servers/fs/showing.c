@@ -69,6 +69,8 @@ void showing_request(struct port *port, ProtobufCMessage *body, struct msg *raw,
         error = found.place.exists ? EINVAL : ENOENT;
     if (!error && found.kind == FOUND_ENTRY && !found.translator)
         error = EIO;
+    if (!error && request->start)
+        error = found_know(fs, space, &found);
     if (error) {
         reply_error(reply, error);
         return;
