@@ -162,7 +162,7 @@ files_work() {
     find src -name '*.h' -exec grep -l define {} + | LC_ALL=C sort | md5sum
     grep -rn O_CREAT src | LC_ALL=C sort && grep -rc include src/inc 2>&1 | LC_ALL=C sort | tail -5
     du -s --apparent-size src/inc/fs.h && ls -lR --time-style=+%s src/deep | sed 's/ [0-9]\{10\} / T /' && ls -q src
-    zip -qXr z.zip src/inc/fs.h src/deep -y && unzip -qd u z.zip && diff -r --no-dereference src/deep u/src/deep
+    find src/inc/fs.h src/deep -exec touch -h -d 2012-01-01 {} + && zip -qXr z.zip src/inc/fs.h src/deep -y && unzip -qd u z.zip && diff -r --no-dereference src/deep u/src/deep
     gzip -nk src/inc/fs.h && zcat src/inc/fs.h.gz | cmp - src/inc/fs.h
     mv copy moved && rm -r moved && ls && rmdir src 2>&1 || true
     (cd src/link && pwd && pwd -P && ls .. && cat ../hard | wc -l)
@@ -237,7 +237,7 @@ tmux_work() {
     tmux -f /dev/null -L s new-session -d -x 80 -y 24 'PS1="> " sh'
     tmux -L s send-keys 'cd /usr/include && pwd && echo done > '"$PWD/flag" Enter
     for _ in $(seq 500); do [ -s flag ] && break; sleep 0.02; done
-    for _ in $(seq 500); do tmux -L s capture-pane -p | grep -x /usr/include && break; sleep 0.02; done
+    for _ in $(seq 500); do tmux -L s capture-pane -p | grep -o '/usr/include$' && break; sleep 0.02; done
     tmux -L s new-window -d -n second 'sleep 60' && tmux -L s list-windows -F '#{window_index} #{window_name}' | sed 's/^0 .*/0/'
     tmux -L s display-message -p '#{pane_current_path}'
     tmux -L s kill-server
