@@ -9,3 +9,4 @@ $(B)/libexec/hirsel/patch-libc: $(B)/obj/shim/patch/main.o $(PATCH_OBJECTS)
 	$(CC) $(LDFLAGS) -o $@ $^
 
 UNIT_LINK_patch_instruction := $(PATCH_OBJECTS)
+UNIT_LINK_patch_copy := $(PATCH_OBJECTS)

@@ -18,6 +18,7 @@ struct verifier {
     struct copy_header header;
     uint8_t *changed; /* for each byte of the text: 1 in a window */
     uint32_t patched, moved;
+    uint64_t code, code_end; /* what the trampolines that were found take up */
 };
 
 /* What a trampoline turned out to do. */
@@ -287,6 +288,10 @@ static int windows_check(struct verifier *verifier)
             return -1;
         verifier->patched++;
         verifier->moved += finding.moved;
+        if (finding.trampoline < verifier->code)
+            verifier->code = finding.trampoline;
+        if (finding.code_end > verifier->code_end)
+            verifier->code_end = finding.code_end;
     }
     return 0;
 }
@@ -297,6 +302,8 @@ static int counts_check(struct verifier *verifier)
     if (verifier->patched != header->patched || verifier->moved != header->moved)
         return elf_image_refuse(&verifier->image, "bad copy: %u windows, not %u", verifier->patched,
                                 header->patched);
+    if (verifier->code != header->code || verifier->code_end != header->code_end)
+        return fault(verifier, header->begin, "wrong header");
     if (verifier->map.call_count != header->left + header->patched - header->moved ||
         header->sites != header->left + header->patched)
         return elf_image_refuse(&verifier->image, "bad copy: %zu system calls are in its code",
@@ -336,7 +343,7 @@ static int difference_check(struct verifier *verifier)
 
 int copy_verify(const char *path, const char *original, char *error, size_t error_size)
 {
-    struct verifier verifier = {.patched = 0};
+    struct verifier verifier = {.code = UINT64_MAX};
     int result = -1;
     if (original && elf_image_load(&verifier.original, original) < 0) {
         snprintf(error, error_size, "%s: %s", original, verifier.original.error);
