@@ -186,10 +186,9 @@ static int run_space(struct run *run, uint64_t *space)
         if (fs == NULL)
             return errno;
         error = space_make(run, fs, space);
-        if (error == 0 && run->namespace_file != NULL) {
-            shell_say(ENOSYS, "--namespace %s", run->namespace_file);
-            error = ENOSYS;
-        }
+        if (error == 0 && run->namespace_file != NULL &&
+            namespace_apply(&run->session, *space, run->namespace_file) != 0)
+            error = EINVAL;
         port_close(fs);
     }
     if (error == 0 && network)

@@ -91,13 +91,18 @@ static int directory_make(const struct translator *translator)
     error = life_stand_in(translator, path);
     if (error || translator->record.kind == 'p')
         return error;
-    if (translator->record.kind == 'd')
-        return mkdir(path, 0755) < 0 && errno != EEXIST ? errno : 0;
-    descriptor = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444);
+    /* The modes are seen by stat: a server's umask must not make them narrower. */
+    if (translator->record.kind == 'd') {
+        if (mkdir(path, 0755) == 0)
+            return chmod(path, 0755) < 0 ? errno : 0;
+        return errno == EEXIST ? 0 : errno;
+    }
+    descriptor = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
     if (descriptor < 0)
-        return errno;
+        return errno == EEXIST ? 0 : errno;
+    error = fchmod(descriptor, 0444) < 0 ? errno : 0;
     close(descriptor);
-    return 0;
+    return error;
 }
 
 /* ---- memory ---- */
