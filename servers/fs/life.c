@@ -77,6 +77,24 @@ int life_stand_in(const struct translator *translator, char path[PATH_MAX])
     }
 }
 
+/* The node's name in its space, as the text of nodes/ID/name: by it the shims name what is open or
+ * current below the node. */
+static int name_write(const struct translator *translator)
+{
+    char path[PATH_MAX], fresh[PATH_MAX];
+    int error = directory_of(translator->fs, translator->id, "/name", path);
+
+    if (!error)
+        error = directory_of(translator->fs, translator->id, "/name.new", fresh);
+    if (error)
+        return error;
+    if (unlink(fresh) < 0 && errno != ENOENT)
+        return errno;
+    if (symlink(translator->path, fresh) < 0 || rename(fresh, path) < 0)
+        return errno;
+    return 0;
+}
+
 /* What gives the node its identity from the first look on, whether it runs or not. */
 static int directory_make(const struct translator *translator)
 {
