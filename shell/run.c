@@ -1,5 +1,6 @@
 /* hirsel run and hirsel attach: a command, or the user's shell, in a session. */
 #include "shell/launch.h"
+#include "shell/namespace.h"
 #include "shell/shell.h"
 #include "shell/tree.h"
 
