@@ -106,6 +106,9 @@ static int directory_make(const struct translator *translator)
         return error;
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return errno;
+    error = name_write(translator);
+    if (error)
+        return error;
     error = life_stand_in(translator, path);
     if (error || translator->record.kind == 'p')
         return error;
