@@ -100,7 +100,10 @@ long open_call(long number, const long arguments[6])
         return result;
     }
     if (result == -ENOENT || result == -ENOTDIR) {
-        if (missing_is_doubtful(&view, directory, path))
+        /* A record is no directory to the kernel, where the node may be one. */
+        bool link = result == -ENOTDIR &&
+                    (flags & (O_NOFOLLOW | O_DIRECTORY)) == (O_NOFOLLOW | O_DIRECTORY);
+        if (link || missing_is_doubtful(&view, directory, path))
             return path_slow(number, arguments);
         return result;
     }
