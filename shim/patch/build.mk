@@ -1,4 +1,4 @@
-# patch-libc: makes the patched copy of libc.
+# patch-libc: makes the patched copy of libc. (ld_patch.c is the shim's.)
 PATCH_OBJECTS := $(addprefix $(B)/obj/shim/patch/,elf_image.o instruction.o unwind.o code.o site.o \
 	segment.o trampoline.o frames.o libc_plan.o ld_table.o symbols.o output.o copy_make.o \
 	copy_verify.o)
@@ -10,3 +10,27 @@ $(B)/libexec/hirsel/patch-libc: $(B)/obj/shim/patch/main.o $(PATCH_OBJECTS)
 
 UNIT_LINK_patch_instruction := $(PATCH_OBJECTS)
 UNIT_LINK_patch_copy := $(PATCH_OBJECTS)
+UNIT_LINK_patch_run := $(PATCH_OBJECTS)
+
+# What the tests run under a copy. Never with SANITIZE: they are ordinary programs.
+PATCH_FIXTURES := $(addprefix $(B)/tests/fixture/,patch_shim.so patch_misc patch_cancel patch_asan)
+FIXTURE_CFLAGS := $(CSTD) -Wall -Wextra -Werror -Wno-pedantic $(OPT)
+
+$(B)/tests/unit/patch_run: | $(PATCH_FIXTURES)
+
+$(B)/tests/fixture/patch_shim.so: tests/unit/fixture/patch_shim.c shim/patch/ld_patch.c \
+		shim/patch/ld_patch.h shim/patch/copy.h $(B)/shim/arch/x86_64/entry.o
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(SHIM_CFLAGS) -shared -nostdlib -Wl,-z,now -o $@ $(filter %.c %.o,$^)
+
+$(B)/tests/fixture/patch_misc: tests/unit/fixture/patch_misc.c
+	@mkdir -p $(@D)
+	$(CC) $(FIXTURE_CFLAGS) -pthread -o $@ $<
+
+$(B)/tests/fixture/patch_asan: tests/unit/fixture/patch_asan.c
+	@mkdir -p $(@D)
+	$(CC) $(FIXTURE_CFLAGS) -fsanitize=address -Wno-use-after-free -o $@ $<
+
+$(B)/tests/fixture/patch_cancel: tests/unit/fixture/patch_cancel.cc
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 -Wall -Wextra -Werror $(OPT) -pthread -o $@ $<

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SCRATCH_PATH (PATH_MAX + 64)
 #define SCRATCH_LIBC "/lib/x86_64-linux-gnu/libc.so.6"
 #define SCRATCH_LD "/lib64/ld-linux-x86-64.so.2"
 
@@ -71,7 +72,7 @@ static inline void scratch_write(const char *path, const void *bytes, size_t siz
 /* What the Makefile made beside the tests, as an absolute path. */
 static inline const char *scratch_fixture(const char *name)
 {
-    static char path[PATH_MAX + 64];
+    static char path[SCRATCH_PATH];
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     ck_assert_int_gt(length, 0);
