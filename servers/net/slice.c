@@ -4,16 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/init.pb-c.h"
 #include "servers/net/net.h"
 
 #define INIT_TIMEOUT_MS 5000
-/* With 2,046 slices and a few in use the first is nearly always free. */
-#define CLAIM_ATTEMPTS 512
+/* All slices have had their turn in 102 s. */
+#define TURN_MS 50
 
 struct slice *slice_find(const struct net *net, uint32_t address)
 {
@@ -63,14 +63,17 @@ static int slice_take(struct net *net, uint32_t address, struct slice **taken)
 
 int slice_claim(struct net *net, struct slice **slice)
 {
-    for (int i = 0; i < CLAIM_ATTEMPTS; i++) {
-        uint32_t random;
-        int error;
-        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-            return EIO;
-        error = slice_take(
-            net, NET_LOOPBACK + (NET_SLICE_FIRST + random % NET_SLICE_LAST) * NET_SLICE_SIZE,
-            slice);
+    struct timespec now;
+    uint64_t turn;
+
+    /* Each in its turn, by the clock: a slice that a short session gave up just now may have
+     * connections in TIME_WAIT for a minute, which would keep ports from being bound. */
+    if (clock_gettime(CLOCK_BOOTTIME, &now) < 0)
+        return errno;
+    turn = ((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000) / TURN_MS;
+    for (uint64_t i = 0; i < NET_SLICE_LAST; i++) {
+        uint32_t index = NET_SLICE_FIRST + (uint32_t)((turn + i) % NET_SLICE_LAST);
+        int error = slice_take(net, NET_LOOPBACK + index * NET_SLICE_SIZE, slice);
         if (error != EADDRINUSE)
             return error;
     }

@@ -167,6 +167,7 @@ START_TEST(test_exact_before_wildcard)
     for (int i = 0; i < 2; i++) {
         int on = 1;
         listeners[i] = space_socket(&space, SOCK_STREAM);
+        reuse_address(listeners[i]);
         ck_assert_int_eq(setsockopt(listeners[i], SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
         ck_assert_int_eq(space_bind(&space, listeners[i], i ? NET_LOOPBACK | 2 : 0, 80), 0);
         ck_assert_int_eq(space_call(&space, SYS_listen, listeners[i], 5, 0, 0, 0, 0), 0);
@@ -184,8 +185,7 @@ END_TEST
 START_TEST(test_full_queue)
 {
     struct test_space space = space_private();
-    int listener = space_socket(&space, SOCK_STREAM);
-    ck_assert_int_eq(space_bind(&space, listener, LOCALHOST, 80), 0);
+    int listener = space_listener(&space, LOCALHOST, 80);
     ck_assert_int_eq(space_call(&space, SYS_listen, listener, 0, 0, 0, 0, 0), 0);
     int pending = 0;
     for (int i = 0; i < 8; i++) {
@@ -210,8 +210,7 @@ START_TEST(test_in_use)
                 int other = space_socket(&space, SOCK_STREAM);
                 ck_assert_int_eq(space_bind(&space, other, addresses[wanted], (unsigned)port), -1);
                 ck_assert_int_eq(errno, EADDRINUSE);
-                int on = 1;
-                setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+                reuse_address(other);
                 ck_assert_int_eq(space_bind(&space, other, addresses[wanted], (unsigned)port), -1);
                 ck_assert_int_eq(errno, EADDRINUSE);
                 close(listener);
@@ -250,6 +249,7 @@ START_TEST(test_reuse_port)
     struct test_space space = space_private();
     for (int i = 0; i < 3; i++) {
         int socket = space_socket(&space, SOCK_STREAM), on = 1;
+        reuse_address(socket);
         ck_assert_int_eq(setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
         ck_assert_int_eq(space_bind(&space, socket, 0, 80), 0);
         ck_assert_int_eq(space_call(&space, SYS_listen, socket, 5, 0, 0, 0, 0), 0);
@@ -297,6 +297,7 @@ START_TEST(test_bound_client)
     struct test_space space = space_private();
     int listener = space_listener(&space, LOCALHOST, 80);
     int client = space_socket(&space, SOCK_STREAM);
+    reuse_address(client);
     ck_assert_int_eq(space_bind(&space, client, NET_LOOPBACK | 3, 513), 0);
     ck_assert_int_eq(space_connect(&space, client, LOCALHOST, 80), 0);
     struct sockaddr_in peer;
@@ -616,8 +617,7 @@ static void *storm_client(void *argument)
 START_TEST(test_storm)
 {
     struct test_space space = space_private();
-    int listener = space_socket(&space, SOCK_STREAM);
-    ck_assert_int_eq(space_bind(&space, listener, 0, 80), 0);
+    int listener = space_listener(&space, 0, 80);
     ck_assert_int_eq(space_call(&space, SYS_listen, listener, 128, 0, 0, 0, 0), 0);
     struct storm storms[4];
     pthread_t threads[4];

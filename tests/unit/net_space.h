@@ -98,11 +98,17 @@ static inline unsigned space_port(const struct test_space *space, int socket)
     return ntohs(space_name(space, socket, SYS_getsockname).sin_port);
 }
 
+/* A slice may be one that a test had a moment ago, with connections left in TIME_WAIT. */
+static inline void reuse_address(int socket)
+{
+    int on = 1;
+    ck_assert_int_eq(setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+}
+
 static inline int space_listener(const struct test_space *space, uint32_t address, unsigned port)
 {
     int socket = space_socket(space, SOCK_STREAM);
-    int on = 1;
-    ck_assert_int_eq(setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    reuse_address(socket);
     ck_assert_int_eq(space_bind(space, socket, address, port), 0);
     ck_assert_int_eq(space_call(space, SYS_listen, socket, 5, 0, 0, 0, 0), 0);
     return socket;
