@@ -22,10 +22,11 @@ status_is 'an unknown command' 125 hirsel no-such-verb
 prints 'arguments pass through' "$(printf '%s\n' a 'b  c' '' '-x' --)" hirsel run -- printf '%s\n' a 'b  c' '' -x --
 prints 'standard input passes through' 3 bash -c 'seq 3 | hirsel run -- tail -n 1'
 prints 'without --' word hirsel run echo word
-hirsel run -- sh -c 'trap "exit 9" INT; echo ready >ready; while :; do sleep 0.05; done' &
+hirsel run -- sh -c 'trap "exit 9" TERM; echo ready >ready; while :; do sleep 0.05; done' &
 runner=$!
 if await 10 test -s ready; then
-    kill -INT $runner
+    kill -TERM $runner
+    await 10 gone $runner || kill -9 $runner
     wait $runner
     status=$?
     if ((status == 9)); then ok 'a signal passes through'; else not_ok "a signal passes through: status $status"; fi
