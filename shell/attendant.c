@@ -22,6 +22,7 @@
 /* The command's words that go into a report. */
 #define REPORT_WORDS 16
 #define REPORT_WORD_MAX 256
+#define WAKE_AGAIN_MS 20
 
 struct attendant {
     const struct tree_plan *plan;
@@ -30,6 +31,8 @@ struct attendant {
     struct port *init;
     pid_t command;
     bool running;
+    bool stopped;       /* the command is */
+    bool front_stopped; /* the front was told to stop, and has not said that it goes on */
 };
 
 static void event_send(struct attendant *attendant, int kind, int value, int descriptor)
@@ -205,21 +208,30 @@ static void front_leave(struct attendant *attendant)
     attendant->front = -1;
 }
 
+/* Somebody may have woken the command alone: the front stopped with it. */
+static void front_wake(const struct attendant *attendant)
+{
+    if (attendant->front >= 0 && attendant->front_stopped)
+        kill(attendant->front_process, SIGCONT);
+}
+
 static void child_changed(struct attendant *attendant, pid_t pid, int status)
 {
     if (pid != attendant->command || !attendant->running)
         return;
     if (WIFSTOPPED(status)) {
+        attendant->stopped = true;
+        attendant->front_stopped = true;
         event_send(attendant, TREE_STOPPED, WSTOPSIG(status), -1);
     } else if (WIFCONTINUED(status)) {
-        /* Somebody woke the command alone: the front stopped with it. */
-        if (attendant->front >= 0)
-            kill(attendant->front_process, SIGCONT);
+        attendant->stopped = false;
+        front_wake(attendant);
     } else {
+        attendant->stopped = false;
         attendant->running = false;
         program_report(attendant, status);
         event_send(attendant, TREE_ENDED, status, -1);
-        front_leave(attendant);
+        front_wake(attendant);
     }
 }
 
@@ -230,7 +242,7 @@ static void children_reap(struct attendant *attendant)
 
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0)
         child_changed(attendant, pid, status);
-    if (pid < 0 && errno == ECHILD)
+    if (pid < 0 && errno == ECHILD && !(attendant->front >= 0 && attendant->front_stopped))
         _exit(0);
 }
 
@@ -268,10 +280,22 @@ static _Noreturn void attendant_wait(struct attendant *attendant)
     for (;;) {
         struct signalfd_siginfo ignored;
 
+        bool behind;
+        int count;
+
         children_reap(attendant);
+        behind = attendant->front_stopped && !attendant->stopped && attendant->front >= 0;
         watched[1].fd = attendant->front;
-        if (poll(watched, 2, watched[0].fd < 0 ? 100 : -1) <= 0)
+        /* Woken before it had stopped, the front sleeps on: until it says that it goes on, wake it
+         * again. */
+        count = poll(watched, 2, behind ? WAKE_AGAIN_MS : watched[0].fd < 0 ? 100 : -1);
+        if (count == 0 && behind)
+            front_wake(attendant);
+        if (count <= 0)
             continue;
+        if (watched[1].fd >= 0 && (watched[1].revents & POLLIN) != 0 &&
+            recv(attendant->front, &ignored, sizeof ignored, MSG_DONTWAIT) > 0)
+            attendant->front_stopped = false;
         while (watched[0].revents != 0 &&
                read(watched[0].fd, &ignored, sizeof ignored) == sizeof ignored)
             continue;

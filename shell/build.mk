@@ -10,3 +10,10 @@ $(B)/bin/hirsel: $(SHELL_OBJECTS) $(B)/lib/libserver.a $(LIBMSG)
 $(B)/libexec/hirsel/enter: $(B)/obj/shell/enter.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^
+
+# Tests that drive what was built: it must be there, whole.
+SESSION_TESTS := session_life session_run session_terminal session_servers session_proc
+SESSION_STAGE := $(B)/obj/tests/unit/fixture/session_stage.o
+$(foreach test,$(SESSION_TESTS),$(eval UNIT_LINK_$(test) := $(SESSION_STAGE)))
+$(SESSION_TESTS:%=$(B)/tests/unit/%): | all
+$(SESSION_STAGE): WARN += -Wno-conversion

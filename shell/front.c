@@ -119,6 +119,7 @@ static void event_run(struct front *front, const struct tree_event *event)
         break;
     case TREE_STOPPED:
         front_stop(event->value);
+        send(front->events, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         break;
     case TREE_ENDED:
         if (front->status < 0)

@@ -18,7 +18,7 @@
 /* What the attendant tells the front. */
 enum tree_event_kind {
     TREE_STARTED = 1, /* value: the command's pid; its pidfd comes along */
-    TREE_STOPPED = 2, /* value: the signal */
+    TREE_STOPPED = 2, /* value: the signal; the front answers a byte when it goes on */
     TREE_ENDED = 3,   /* value: a status as wait(2) gives it */
     TREE_FAILED = 4,  /* value: an errno; hirsel failed, and said so */
     TREE_NO_EXEC = 5, /* value: the errno of execvp */
