@@ -55,13 +55,13 @@ prints 'is seen in it' two hirsel run --session work -- cat "$WORK/here/file"
 prints 'and by a second program' two hirsel run --session work -- cat here/file
 prints 'and not in the other' one hirsel run --session play -- cat "$WORK/here/file"
 prints 'nor outside' one cat "$WORK/here/file"
-check 'an active translator in one' hirsel settrans --session work -a "$WORK/greet" hello
+check 'an active translator in one' hirsel settrans --session work -a -c "$WORK/greet" hello
 check 'answers in it' hirsel run --session work -- cat greet
 status_is 'and is not there in the other' 1 hirsel run --session play -- cat greet
 status_is 'nor outside' 1 cat greet
 
 # From a second terminal.
-printf 'cat here/file\nexit 5\n' | script -qec 'hirsel attach work' /dev/null >typed 2>&1
+printf 'cat here/file\nexit 5\n' | TERM=dumb script -qec 'hirsel attach work' /dev/null >typed 2>&1
 if tr -d '\r' <typed | grep -qx two; then ok 'attach opens a shell in it'; else not_ok 'attach opens a shell in it' && show typed; fi
 hirsel env work >door
 if [[ $(wc -l <door) -ge 1 ]] && grep -q '^LD_' door; then ok 'hirsel env prints the door'; else not_ok 'hirsel env prints the door' && show door; fi

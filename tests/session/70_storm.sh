@@ -24,11 +24,13 @@ in_session ls node >/dev/null
 
 # The storm: its own shell, until the file `calm` is there; it writes down whom it hit.
 storm() {
-    local names=(fs archive proc net) i=0 pid
+    local names=(fs archive proc net) i name pid
     : >hits
-    until [[ -e calm ]]; do
-        pid=$(server_pid "${names[i++ % 4]}")
-        [[ $pid ]] && kill -9 "$pid" 2>/dev/null && echo "${names[(i - 1) % 4]}" >>hits
+    for ((i = 0; ; i++)); do
+        [[ -e calm ]] && return
+        name=${names[i % 4]}
+        pid=$(server_pid "$name")
+        [[ $pid ]] && kill -9 "$pid" 2>/dev/null && echo "$name" >>hits
         sleep 0.2
     done
 }
@@ -51,7 +53,7 @@ under() {
 for ((round = 0; round < rounds; round++)); do
     rm -rf build clone copied got
     cp -r source/project build
-    under 'make -j2' bash -c 'cd build && make -s -j2 && ./program >out && make -q'
+    under 'make -j2' bash -c 'cd build && make -s -j2 && ./program >result && make -q'
     under 'git clone, commit, log' bash -c 'set -e; git clone -q source clone; cd clone; for i in 1 2 3 4 5; do echo $i >>new; git add new; git -c user.name=S -c user.email=s@e commit -q -m $i; done; test $(git log --oneline | wc -l) = 6; git fsck --no-progress; git status --short'
     under 'cp -a out of the archive' bash -c 'for i in 1 2 3; do rm -rf copied && cp -a node/source copied || exit 1; done'
     check 'the copy is whole' diff -r --no-dereference -x .git source copied

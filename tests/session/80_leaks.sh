@@ -93,5 +93,5 @@ while read -r pid; do
     await 5 gone "$pid" || not_ok "process $pid stayed"
 done <pids
 check 'no file stays' bash -c '! ls -d "$XDG_RUNTIME_DIR"/hirsel/*'
-if [[ -z $(find "$SCRATCH/tmp" /tmp -maxdepth 1 -name 'hirsel*' -user "$(id -u)" 2>/dev/null) ]]; then ok 'nor in the temporary folder'; else not_ok 'nor in the temporary folder'; fi
+if [[ -z $(find "$SCRATCH/tmp" -mindepth 1 ! -name 'check.*') ]]; then ok 'nor in the temporary folder'; else not_ok 'nor in the temporary folder'; fi
 finish
