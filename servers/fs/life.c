@@ -96,20 +96,12 @@ static int name_write(const struct translator *translator)
 }
 
 /* What gives the node its identity from the first look on, whether it runs or not. */
-static int directory_make(const struct translator *translator)
+static int stand_in_make(const struct translator *translator)
 {
     char path[PATH_MAX];
     int descriptor;
-    int error = directory_of(translator->fs, translator->id, "", path);
+    int error = life_stand_in(translator, path);
 
-    if (error)
-        return error;
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return errno;
-    error = name_write(translator);
-    if (error)
-        return error;
-    error = life_stand_in(translator, path);
     if (error || translator->record.kind == 'p')
         return error;
     /* The modes are seen by stat: a server's umask must not make them narrower. */
@@ -124,6 +116,19 @@ static int directory_make(const struct translator *translator)
     error = fchmod(descriptor, 0444) < 0 ? errno : 0;
     close(descriptor);
     return error;
+}
+
+static int directory_make(const struct translator *translator)
+{
+    char path[PATH_MAX];
+    int error = directory_of(translator->fs, translator->id, "", path);
+
+    if (error)
+        return error;
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return errno;
+    error = stand_in_make(translator);
+    return error ? error : name_write(translator);
 }
 
 /* ---- memory ---- */

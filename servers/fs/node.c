@@ -306,53 +306,82 @@ static int record_check(const Hirsel__NodeRecord *record, const char *host_path)
                : ENOENT;
 }
 
-static int record_add(struct fs *fs, uint64_t space_id, const Hirsel__NodeRecord *wire,
-                      const struct record *record, struct translator **translator)
-{
-    char host_path[NAME_PATH_SIZE], session_path[NAME_PATH_SIZE], directory[NAME_PATH_SIZE];
+/* A node's names, as the asker has them. */
+struct names {
+    char host[NAME_PATH_SIZE];
+    char session[NAME_PATH_SIZE];
+    char directory[NAME_PATH_SIZE];
     char text[RECORD_TEXT_MAX + 1];
+};
+
+/* The plan of a translator with this record. `names` must outlive it. */
+static int record_plan(const struct fs *fs, uint64_t space_id, const Hirsel__NodeRecord *wire,
+                       const struct record *record, struct names *names,
+                       struct translator_plan *plan)
+{
     const struct space *space = space_find(fs, space_id);
-    struct translator_plan plan = {.space = space_id, .record = record, .text = text};
     int error = space ? 0 : ENOENT;
 
     if (!error)
-        error = name_absolute(wire->host_path.data, wire->host_path.len, host_path);
+        error = name_absolute(wire->host_path.data, wire->host_path.len, names->host);
     if (!error)
-        error = name_normalise(host_path);
-    if (!error && host_path[1] == '\0')
+        error = name_normalise(names->host);
+    if (!error && names->host[1] == '\0')
         error = EINVAL;
     if (!error)
-        error = record_check(wire, host_path);
+        error = record_check(wire, names->host);
     if (error)
         return error;
-    plan.path = entries_session(&space->entries, host_path, session_path);
-    if (!plan.path)
+    *plan = (struct translator_plan){
+        .space = space_id,
+        .path = entries_session(&space->entries, names->host, names->session),
+        .host_path = names->host,
+        .directory = names->directory,
+        .record = record,
+        .device = wire->device,
+        .inode = wire->inode,
+        .text = names->text};
+    if (!plan->path)
         return ENAMETOOLONG;
-    strcpy(directory, host_path);
-    directory[name_last(host_path) - host_path] = '\0';
-    memcpy(text, wire->text.data, wire->text.len);
-    text[wire->text.len] = '\0';
-    plan.host_path = host_path;
-    plan.directory = directory;
-    plan.device = wire->device;
-    plan.inode = wire->inode;
-    return life_add(fs, &plan, translator);
+    strcpy(names->directory, names->host);
+    names->directory[name_last(names->host) - names->host] = '\0';
+    memcpy(names->text, wire->text.data, wire->text.len);
+    names->text[wire->text.len] = '\0';
+    return 0;
+}
+
+/* The symlink was renamed, or one of its directories: the node has another name now. */
+static int record_moved(const struct fs *fs, const Hirsel__NodeRecord *wire,
+                        struct translator *translator)
+{
+    struct translator_plan plan;
+    struct names names;
+    int error = record_plan(fs, translator->space, wire, &translator->record, &names, &plan);
+
+    return error ? error : life_change(translator, &plan);
 }
 
 static int translator_by_record(struct fs *fs, uint64_t space, const Hirsel__NodeRecord *wire,
                                 struct translator **translator)
 {
+    struct translator_plan plan;
     struct record record;
+    struct names names;
     int error;
 
     *translator = life_find_record(fs, space, wire->device, wire->inode,
                                    (const char *)wire->text.data, wire->text.len);
-    if (*translator)
+    if (*translator && strlen((*translator)->host_path) == wire->host_path.len &&
+        memcmp((*translator)->host_path, wire->host_path.data, wire->host_path.len) == 0)
         return 0; /* its seal was right when it became known */
+    if (*translator)
+        return record_moved(fs, wire, *translator);
     error = record_parse(&fs->seal, (const char *)wire->text.data, wire->text.len, &record);
     if (error)
         return ENOKEY;
-    error = record_add(fs, space, wire, &record, translator);
+    error = record_plan(fs, space, wire, &record, &names, &plan);
+    if (!error)
+        error = life_add(fs, &plan, translator);
     record_free(&record);
     return error;
 }
