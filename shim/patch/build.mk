@@ -11,12 +11,26 @@ $(B)/libexec/hirsel/patch-libc: $(B)/obj/shim/patch/main.o $(PATCH_OBJECTS)
 UNIT_LINK_patch_instruction := $(PATCH_OBJECTS)
 UNIT_LINK_patch_copy := $(PATCH_OBJECTS)
 UNIT_LINK_patch_run := $(PATCH_OBJECTS)
+UNIT_LINK_patch_shapes := $(PATCH_OBJECTS)
 
 # What the tests run under a copy. Never with SANITIZE: they are ordinary programs.
 PATCH_FIXTURES := $(addprefix $(B)/tests/fixture/,patch_shim.so patch_misc patch_cancel patch_asan)
 FIXTURE_CFLAGS := $(CSTD) -Wall -Wextra -Werror -Wno-pedantic $(OPT)
 
+FAKE_LIBC_CFLAGS := $(FIXTURE_CFLAGS) -fPIC -fasynchronous-unwind-tables \
+	-shared -nostdlib -Wl,-soname,libc.so.6 -Wl,--build-id
+
 $(B)/tests/unit/patch_run: | $(PATCH_FIXTURES)
+$(B)/tests/unit/patch_shapes: | $(addprefix $(B)/tests/fixture/,patch_fake_libc.so \
+	patch_fake_unpatchable.so)
+
+$(B)/tests/fixture/patch_fake_libc.so: tests/unit/fixture/patch_fake_libc.c
+	@mkdir -p $(@D)
+	$(CC) $(FAKE_LIBC_CFLAGS) -o $@ $< -lgcc_s
+
+$(B)/tests/fixture/patch_fake_unpatchable.so: tests/unit/fixture/patch_fake_libc.c
+	@mkdir -p $(@D)
+	$(CC) $(FAKE_LIBC_CFLAGS) -DUNPATCHABLE -o $@ $< -lgcc_s
 
 $(B)/tests/fixture/patch_shim.so: tests/unit/fixture/patch_shim.c shim/patch/ld_patch.c \
 		shim/patch/ld_patch.h shim/patch/copy.h $(B)/shim/arch/x86_64/entry.o
