@@ -121,6 +121,7 @@ struct init {
     enum stop_phase phase;
     unsigned grace_ms;
     ev_tstamp phase_began;
+    bool asked_terminals; /* in this phase: those with a terminal got SIGHUP */
     bool spawned_any;
     struct ev_timer stop_timer;
     struct stop_waiter *stop_waiters;

@@ -11,6 +11,7 @@
 #include "servers/lib/server.h"
 
 #define TICK_SECONDS 0.01
+#define TERMINALS_SECONDS 0.1
 #define TRANSLATORS_GRACE_SECONDS 1.0
 #define SERVERS_GRACE_SECONDS 0.5
 /* Past its grace a phase kills; past this too it is left behind: what survives SIGKILL so long
@@ -40,22 +41,34 @@ static bool is_helper(const struct init *init, const struct process_entry *entri
     return !is_server(init, pid) && process_descends(entries, count, pid, getpid());
 }
 
-static void entry_signal(const struct process_entry *entry, bool kill_it, bool first)
+/* How hard a phase asks. */
+enum asking { ASK_NOT, ASK_FIRST, ASK_TERMINAL, ASK_KILL };
+
+static void entry_signal(const struct process_entry *entry, enum asking asking)
 {
     uint64_t start = entry->details.start_time;
 
-    if (kill_it) {
-        process_signal(entry->pid, start, SIGKILL);
-    } else if (first) {
+    switch (asking) {
+    case ASK_NOT:
+        break;
+    case ASK_FIRST:
         process_signal(entry->pid, start, SIGTERM);
-        /* Interactive shells ignore SIGTERM; what is stopped hears nothing. */
-        process_signal(entry->pid, start, SIGHUP);
+        /* What is stopped hears nothing. */
         process_signal(entry->pid, start, SIGCONT);
+        break;
+    case ASK_TERMINAL:
+        /* Interactive shells do not mind SIGTERM, but the end of their terminal. */
+        if (entry->details.terminal != 0)
+            process_signal(entry->pid, start, SIGHUP);
+        break;
+    case ASK_KILL:
+        process_signal(entry->pid, start, SIGKILL);
+        break;
     }
 }
 
 /* Signal what the phase ends; how many are left. */
-static size_t phase_signal(struct init *init, bool kill_it, bool first)
+static size_t phase_signal(struct init *init, enum asking asking)
 {
     struct process_entry *entries;
     size_t count, left = 0;
@@ -70,7 +83,7 @@ static size_t phase_signal(struct init *init, bool kill_it, bool first)
         if (init->phase == STOP_PROGRAMS ? !is_program(init, entries, count, pid)
                                          : !is_helper(init, entries, count, pid))
             continue;
-        entry_signal(&entries[i], kill_it, first);
+        entry_signal(&entries[i], asking);
         left++;
     }
     free(entries);
@@ -80,7 +93,20 @@ static size_t phase_signal(struct init *init, bool kill_it, bool first)
 static void phase_enter(struct init *init, enum stop_phase phase)
 {
     init->phase = phase;
+    init->asked_terminals = false;
     init->phase_began = ev_now(init->loop);
+}
+
+static enum asking phase_asking(struct init *init, ev_tstamp passed, ev_tstamp grace, bool first)
+{
+    if (passed >= grace)
+        return ASK_KILL;
+    if (first)
+        return ASK_FIRST;
+    if (passed < TERMINALS_SECONDS || init->asked_terminals)
+        return ASK_NOT;
+    init->asked_terminals = true;
+    return ASK_TERMINAL;
 }
 
 /* Whether the programs are gone, and the roots of their trees, which end by themselves when
@@ -92,7 +118,7 @@ static bool programs_ended(struct init *init, bool first)
 
     if (init->roots == NULL)
         return true;
-    phase_signal(init, passed >= grace, first);
+    phase_signal(init, phase_asking(init, passed, grace, first));
     if (passed >= grace + SERVERS_GRACE_SECONDS)
         for (struct root *root = init->roots; root != NULL; root = root->next)
             process_signal(root->pid, root->start_time, SIGKILL);
@@ -105,7 +131,7 @@ static bool translators_ended(struct init *init, bool first)
 
     if (!init->spawned_any)
         return true;
-    return phase_signal(init, passed >= TRANSLATORS_GRACE_SECONDS, first) == 0 ||
+    return phase_signal(init, phase_asking(init, passed, TRANSLATORS_GRACE_SECONDS, first)) == 0 ||
            passed >= TRANSLATORS_GRACE_SECONDS + KILLED_SECONDS;
 }
 
