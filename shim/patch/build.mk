@@ -12,6 +12,7 @@ UNIT_LINK_patch_instruction := $(PATCH_OBJECTS)
 UNIT_LINK_patch_copy := $(PATCH_OBJECTS)
 UNIT_LINK_patch_run := $(PATCH_OBJECTS)
 UNIT_LINK_patch_shapes := $(PATCH_OBJECTS)
+UNIT_LINK_patch_ld := $(PATCH_OBJECTS) $(B)/obj/shim/patch/ld_patch.o
 
 # What the tests run under a copy. Never with SANITIZE: they are ordinary programs.
 PATCH_FIXTURES := $(addprefix $(B)/tests/fixture/,patch_shim.so patch_misc patch_cancel patch_asan)
@@ -21,7 +22,7 @@ FAKE_LIBC_CFLAGS := $(FIXTURE_CFLAGS) -fPIC -fasynchronous-unwind-tables \
 	-shared -nostdlib -Wl,-soname,libc.so.6 -Wl,--build-id
 
 $(B)/tests/unit/patch_run: | $(PATCH_FIXTURES)
-$(B)/tests/unit/patch_shapes: | $(addprefix $(B)/tests/fixture/,patch_fake_libc.so \
+$(B)/tests/unit/patch_shapes $(B)/tests/unit/patch_ld: | $(addprefix $(B)/tests/fixture/,patch_fake_libc.so \
 	patch_fake_unpatchable.so)
 
 $(B)/tests/fixture/patch_fake_libc.so: tests/unit/fixture/patch_fake_libc.c
