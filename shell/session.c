@@ -11,6 +11,9 @@
 #include "servers/lib/installed.h"
 #include "shell/shell.h"
 
+/* A server that dies again and again is not waited for for ever. */
+#define CONNECT_AGAIN_MAX 100
+
 static error_t session_parse(int key, char *argument, struct argp_state *state)
 {
     const char **name = state->input;
@@ -160,6 +163,10 @@ struct port *session_connect(struct session *session, const char *server)
     struct port *port;
     int error = session_reach(session, server, SESSION_TIMEOUT_MS, &port);
 
+    /* A server that was killed in the middle of the handshake: init keeps its socket and starts it
+     * again. Where the session is dead nobody listens (ECONNREFUSED). */
+    for (int again = 0; error == ECONNRESET && again < CONNECT_AGAIN_MAX; again++)
+        error = session_reach(session, server, SESSION_TIMEOUT_MS, &port);
     if (error == 0)
         return port;
     if (error == ECONNREFUSED || error == ENOENT || error == ECONNRESET)
