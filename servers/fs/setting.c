@@ -153,6 +153,7 @@ static int passive_set(struct setting *setting, struct found *found, bool *wait)
     if (error)
         return error;
     error = record_write(setting, found, text);
+    spaces_count_change(setting->fs);
     if (!error && fstatat(AT_FDCWD, found->place.host, &status, AT_SYMLINK_NOFOLLOW) < 0)
         error = errno;
     if (error)
@@ -247,6 +248,7 @@ static int take_away(struct setting *setting, struct space *space, struct found 
             return EROFS;
         if (unlink(found->place.host) < 0)
             return errno;
+        spaces_count_change(setting->fs);
         if (found->translator && !lives_on)
             life_forget(found->translator);
         return 0;

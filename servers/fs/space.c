@@ -355,6 +355,15 @@ void spaces_mark_placeholders(struct fs *fs)
         __atomic_store_n(&space->table.header->placeholders, 1, __ATOMIC_RELEASE);
 }
 
+void spaces_count_change(struct fs *fs)
+{
+    for (struct space *space = fs->spaces; space; space = space->next) {
+        struct space_changes *changes =
+            (void *)((char *)space->table.header + SPACE_CHANGES_OFFSET);
+        __atomic_add_fetch(&changes->count, 1, __ATOMIC_ACQ_REL);
+    }
+}
+
 bool space_descends(const struct fs *fs, uint64_t space, uint64_t ancestor)
 {
     /* Origins are older than their copies, so this ends; a damaged file must not make it loop. */

@@ -35,6 +35,9 @@ void space_mark_nodes(struct space *space);
 /* A virtual directory's descriptor is about to be handed out, and descriptors travel. */
 void spaces_mark_placeholders(struct fs *fs);
 
+/* A record was made or taken away: what the shims remember of ways may lead elsewhere now. */
+void spaces_count_change(struct fs *fs);
+
 /* Whether `space` is `ancestor` or was copied from it, directly or not. */
 bool space_descends(const struct fs *fs, uint64_t space, uint64_t ancestor);
 
