@@ -276,6 +276,12 @@ static void setting_apply(struct setting *setting)
                     ? found_find(setting->fs, space, setting->self, setting->request->path, &found)
                     : ENOENT;
 
+    /* "-g NODE" alone asks the running one to go, and no more: what is written down stays. */
+    if (!error && setting->record.count == 0 && setting->request->go_away &&
+        found.kind == FOUND_RECORD) {
+        setting_end(setting, 0);
+        return;
+    }
     if (!error && setting->record.count == 0)
         error = take_away(setting, space, &found);
     else if (!error && is_passive(setting->request))
