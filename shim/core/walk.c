@@ -275,6 +275,8 @@ static long step(struct walk *walk, const char *component, size_t length, bool l
     if (length == 1 && component[0] == '.') {
         if (walk->missing)
             return -ENOENT;
+        /* "link/." is what the link leads to, as "link/" is. */
+        walk->slash = walk->slash || last;
         return 0;
     }
     if (length == 2 && component[0] == '.' && component[1] == '.') {
@@ -442,7 +444,7 @@ long walk_from_host(struct walk *walk, const char *host, size_t length)
     if (found != 0)
         return found < 0 ? found : 0;
     if (deleted)
-        return -ENOENT;
+        return -ESTALE;
     if (length == 1)
         length = 0; /* the root */
     const struct space_entry *bind =

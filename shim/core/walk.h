@@ -59,12 +59,12 @@ struct walk {
 };
 
 /* Walk `path` from the caller's descriptor `directory` (AT_FDCWD; ignored for absolute paths).
- * 0, or -errno. A last component that is missing is no error (walk->missing). */
+ * 0, or -errno. A last component that is missing is no error (walk->missing). -ESTALE: the start is
+ * a directory of the host that was removed: only the kernel can still walk from it. */
 long walk_path(struct walk *walk, const struct caller *caller, const struct space_snapshot *table,
                int directory, const char *path, unsigned options);
 
-/* Stand where the caller's descriptor stands. 0 or -errno. -ENOENT: a host directory that was
- * removed, which has no name. */
+/* Stand where the caller's descriptor stands. 0 or -errno; -ESTALE as for walk_path. */
 long walk_descriptor(struct walk *walk, const struct caller *caller,
                      const struct space_snapshot *table, int descriptor);
 

@@ -239,7 +239,7 @@ static __attribute__((noinline)) long execute_slow(const struct execution *execu
                                buffer + PATH_LIMIT);
     if (result < 0) {
         scratch_give(buffer, 2 * PATH_LIMIT);
-        return result;
+        return result == -ESTALE ? execute_image(execution, IMAGE_UNKNOWN) : result;
     }
     size_t host_size = text_length(buffer) + 1, name_size = text_length(buffer + PATH_LIMIT) + 1;
     char *host = __builtin_alloca(host_size);

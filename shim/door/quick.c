@@ -37,13 +37,20 @@ __attribute__((noinline)) bool start_is_plain(const struct space_snapshot *table
     char name[PATH_LIMIT], link[40];
     const struct core *core = &the_shim.core;
     long length;
-    if (directory == AT_FDCWD) {
+    if (directory == AT_FDCWD)
         length = system_call(SYS_getcwd, (long)name, sizeof name, 0, 0, 0, 0) - 1;
-    } else {
-        if (directory < 0)
-            return true; /* EBADF is the kernel's to say */
-        bytes_copy(link, "/proc/self/fd/", 14);
-        link[14 + text_put_number(link + 14, (uint64_t)directory)] = '\0';
+    else
+        length = -1;
+    if (length <= 0) {
+        /* Another descriptor; or a current directory that was removed, maybe a placeholder. */
+        if (directory == AT_FDCWD) {
+            bytes_copy(link, "/proc/self/cwd", 15);
+        } else {
+            if (directory < 0)
+                return true; /* EBADF is the kernel's to say */
+            bytes_copy(link, "/proc/self/fd/", 14);
+            link[14 + text_put_number(link + 14, (uint64_t)directory)] = '\0';
+        }
         length = system_call(SYS_readlinkat, AT_FDCWD, (long)link, (long)name, sizeof name, 0, 0);
     }
     if (length <= 0 || length >= (long)sizeof name)

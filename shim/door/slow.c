@@ -245,16 +245,7 @@ static long by_descriptor(struct slow *slow, long number, const long arguments[6
     changed[shape->path] = (long)slow->path;
     if (shape->directory >= 0)
         changed[shape->directory] = AT_FDCWD;
-    long result;
-    switch (number) {
-    /* The l-calls would look at procfs's own symlink. */
-    case SYS_lgetxattr:
-    case SYS_llistxattr:
-        result = -ENODATA;
-        break;
-    default:
-        result = call_plain(number, changed);
-    }
+    long result = call_plain(number, changed);
     system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
     return result;
 }
@@ -282,13 +273,17 @@ static long on_node(struct slow *slow, long number, const long arguments[6], boo
         result = node_status(walk, call_follows(number, arguments) || walk->slash, &status, ended);
         if (result < 0 || *ended)
             return result;
+        if (walk->slash && !S_ISDIR(status.st_mode))
+            return -ENOTDIR;
         return status_write(number == SYS_statx,
                             (void *)arguments[number == SYS_statx ? 4 : shape->path + 1], &status);
     }
     case VERB_OPEN: {
         unsigned flags, mode;
         open_arguments(number, arguments, &flags, &mode);
-        return node_open(walk, flags | (walk->slash ? O_DIRECTORY : 0), mode, ended);
+        if (walk->slash)
+            flags = (flags | O_DIRECTORY) & ~(unsigned)O_NOFOLLOW;
+        return node_open(walk, flags, mode, ended);
     }
     case VERB_ACCESS:
         return node_access(walk, (unsigned)arguments[shape->path + 1],
@@ -311,7 +306,8 @@ static long on_node(struct slow *slow, long number, const long arguments[6], boo
     case VERB_QUERY:
         if (number == SYS_statfs)
             return node_filesystem(walk, (void *)arguments[1], ended);
-        return by_descriptor(slow, number, arguments, ended);
+        /* Extended attributes and handles: nodes have none, and must not be started to say so. */
+        return -EOPNOTSUPP;
     case VERB_WATCH:
         return by_descriptor(slow, number, arguments, ended);
     default:
@@ -455,6 +451,8 @@ long path_slow(long number, const long arguments[6])
         }
         if (result == 0)
             result = dispatch_place(slow, number, arguments);
+        if (result == -ESTALE)
+            result = call_plain(number, arguments);
         if (result == -EAGAIN)
             break;
     }

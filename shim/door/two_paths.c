@@ -137,6 +137,8 @@ static long pair_slow(long number, const long arguments[6])
                            (const char *)arguments[shape->path2], WALK_NODE_NAME);
     if (result == 0)
         result = pair_run(pair, number, arguments);
+    if (result == -ESTALE)
+        result = call_plain(number, arguments);
     scratch_give(pair, sizeof *pair);
     return result;
 }
