@@ -1,7 +1,7 @@
 #include "shim/patch/copy_verify.h"
 
-#include "shim/patch/code.h"
 #include "shim/patch/copy.h"
+#include "shim/patch/site.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,7 +175,7 @@ static bool ends_moved(const struct verifier *verifier, uint64_t address, uint64
         if (!bytes)
             return false;
         address += instruction.length;
-        if (bytes[0] == JUMP && instruction.length == 5)
+        if (bytes[0] == JUMP && instruction.length == SITE_JUMP)
             break;
         if (!instruction_moves(&instruction) ||
             !replay_matches(verifier, &old, bytes, &instruction))
@@ -210,12 +210,13 @@ static int window_check(struct verifier *verifier, const struct finding *finding
 {
     struct instruction instruction;
     uint64_t begin = finding->window, end = finding->end;
-    if (end < begin + 5 || end > begin + 64 || !code_decode(&verifier->map, end, &instruction))
+    if (end < begin + SITE_JUMP || end > begin + 64 ||
+        !code_decode(&verifier->map, end, &instruction))
         return fault(verifier, begin, "window that doesn't end at an instruction");
     const uint8_t *bytes = elf_image_at(&verifier->image, begin, end - begin);
     if (!bytes)
         return fault(verifier, begin, "window that is not code");
-    for (uint64_t i = 5; i < end - begin; i++)
+    for (uint64_t i = SITE_JUMP; i < end - begin; i++)
         if (bytes[i] != NOP)
             return fault(verifier, begin + i, "instruction left in a window");
     if (!finding->moved && !(instruction.flags & INSTRUCTION_SYSCALL))
@@ -269,13 +270,17 @@ static int windows_check(struct verifier *verifier)
     for (uint64_t offset = 0; offset < text->p_filesz; offset++) {
         struct instruction instruction;
         struct finding finding = {.window = text->p_vaddr + offset};
+        /* No shorter one reaches the new segment. */
+        if (verifier->map.lengths[offset] < SITE_JUMP)
+            continue;
         if (!code_decode(&verifier->map, finding.window, &instruction) ||
             !(instruction.flags & INSTRUCTION_BRANCH) ||
             instruction.target < verifier->header.begin ||
             instruction.target >= verifier->header.end)
             continue;
         finding.trampoline = instruction.target;
-        if (instruction.length != 5 || verifier->image.bytes[text->p_offset + offset] != JUMP)
+        if (instruction.length != SITE_JUMP ||
+            verifier->image.bytes[text->p_offset + offset] != JUMP)
             return fault(verifier, finding.window, "jump of another kind");
         if (trampoline_read(verifier, &finding) < 0 || window_check(verifier, &finding) < 0 ||
             frame_check(verifier, &finding) < 0)

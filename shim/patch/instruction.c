@@ -178,7 +178,17 @@ static void read_modrm(struct decoder *decoder)
 
 static bool has_modrm(char form)
 {
-    return form != 0 && strchr("mBZtTW", form) != NULL;
+    switch (form) {
+    case 'm':
+    case 'B':
+    case 'Z':
+    case 't':
+    case 'T':
+    case 'W':
+        return true;
+    default:
+        return false;
+    }
 }
 
 static size_t immediate_size(const struct decoder *decoder)
