@@ -19,6 +19,8 @@ static void opened(struct port *port)
     port->state = PORT_OPEN;
     ev_timer_stop(port->set->loop, &port->deadline);
     port_flush(port);
+    if (port->inbox_head)
+        port_attend_later(port);
 }
 
 static int answer_hello(struct port *port, const struct wire_hello *hello)

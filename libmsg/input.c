@@ -62,6 +62,11 @@ void port_handle(struct port *port, struct packet *packet)
 
     if (handshake) {
         error = handshake_packet(port, packet);
+    } else if (port->state == PORT_HELLO_SENT) {
+        /* The other end is one of a pair, which needs no handshake: it may be ahead of ours. */
+        error = port_keep(port, packet);
+        if (!error)
+            return;
     } else if (port->state < PORT_FRESH) {
         error = EPROTO; /* nothing goes before the handshake */
     } else if (packet->header.kind == WIRE_REQUEST) {
@@ -133,8 +138,9 @@ void port_inbox_clear(struct port *port)
 
 static bool inbox_blocked(const struct port *port)
 {
-    return port->inbox_head && port->inbox_head->packet.header.kind == WIRE_REQUEST &&
-           is_capped(port);
+    if (!port->inbox_head || port->state < PORT_FRESH)
+        return true;
+    return port->inbox_head->packet.header.kind == WIRE_REQUEST && is_capped(port);
 }
 
 static void inbox_handle(struct port *port)
@@ -162,6 +168,9 @@ void port_attend(struct port *port)
 {
     if (port->stopped && port->state < PORT_ENDING && !port->peer_gone && hung_up(port))
         port->peer_gone = true;
+    /* Who left is heard to the end; who was dropped is not. */
+    if (port->state == PORT_ENDING && port->error)
+        port_inbox_clear(port);
     inbox_handle(port);
     if (port->state == PORT_CLOSED || port->inbox_head)
         return;
@@ -191,7 +200,7 @@ void port_attend_later(struct port *port)
 void port_reply_done(struct port *port)
 {
     port->owed_count--;
-    if (port->stopped && !is_capped(port))
+    if ((port->stopped || port->inbox_head) && !is_capped(port))
         port_attend_later(port);
 }
 
@@ -208,7 +217,7 @@ void port_readable(struct ev_loop *loop, ev_io *watcher, int events)
     inbox_handle(port);
     if (port->state >= PORT_ENDING)
         goto out;
-    if (port->inbox_head) {
+    if (port->inbox_head && port->state >= PORT_FRESH) {
         stop_reading(port);
         goto out;
     }

@@ -142,6 +142,7 @@ void port_end_later(struct port *port, int error)
         return;
     port->state = PORT_ENDING;
     port->error = error;
+    port->peer_gone = true;
     ev_io_stop(port->set->loop, &port->reader);
     ev_io_stop(port->set->loop, &port->writer);
     port_attend_later(port);

@@ -109,11 +109,8 @@ int wait_packet(struct wait *wait, struct port *port, struct packet *packet)
         bool handshake = packet->header.kind == WIRE_HELLO || packet->header.kind == WIRE_WELCOME;
         if (!handshake && port->state >= PORT_FRESH)
             return 0;
-        error = handshake ? handshake_packet(port, packet) : EPROTO;
-        msg_release(&packet->message);
-        if (error)
-            port_end_later(port, error);
-        else if (wait->handshake)
+        port_handle(port, packet);
+        if (wait->handshake && port->state == PORT_OPEN)
             return 0;
     }
 }
@@ -131,7 +128,7 @@ int msg_wait(struct port *port, struct msg *message, struct reply **reply, int t
     port_hold(port);
     wait_begin(&wait, port, timeout_ms);
     while (!error) {
-        if (!port_inbox_take(port, &packet)) {
+        if (port->state < PORT_FRESH || !port_inbox_take(port, &packet)) {
             error = wait_packet(&wait, port, &packet);
             if (error)
                 break;
