@@ -226,6 +226,14 @@ long path_call(long number, const long arguments[6])
         return change_call(number, arguments, shape, directory, path, &view);
     if (view.shadows)
         return shadowed_call(number, arguments, shape, directory, path, &view);
+    if (view.places && shape->verb == VERB_CHDIR) {
+        /* A walk from where chdir led would start at the wrong place. */
+        long checked = path_check(path);
+        if (checked < 0)
+            return checked;
+        if (text_find(view.table, directory, path) == TEXT_TABLE)
+            return path_slow(number, arguments);
+    }
     long result = call_plain(number, arguments);
     if (result < 0 && !error_is_doubtful(result))
         return result;
