@@ -119,6 +119,8 @@ static long todo_splice(struct walk *walk, const char *text, size_t length)
     bytes_copy(start, text, length);
     if (rest > 0)
         start[length] = '/';
+    else if (text[length - 1] == '/')
+        walk->slash = true; /* what the text of a last symlink ends with counts as well */
     walk->todo_at = 0;
     walk->todo_length = gap + rest;
     start[walk->todo_length] = '\0';
