@@ -272,8 +272,25 @@ static long entry_step(struct walk *walk, const struct space_entry *entry, bool 
     }
 }
 
+/* Looking up "." or ".." takes the right to search the directory, as any other name does. */
+static long host_search(struct walk *walk)
+{
+    size_t length = walk->host_length;
+    struct stat status;
+    if (walk->place != PLACE_HOST || length + 2 >= PATH_LIMIT)
+        return 0;
+    bytes_copy(walk->host + length, "/.", 3);
+    long result = host_status(walk->host, &status);
+    walk->host[length] = '\0';
+    return result == -EACCES ? result : 0;
+}
+
 static long step(struct walk *walk, const char *component, size_t length, bool last)
 {
+    bool dots = component[0] == '.' && (length == 1 || (length == 2 && component[1] == '.'));
+    long searched = dots ? host_search(walk) : 0;
+    if (searched < 0)
+        return searched;
     if (length == 1 && component[0] == '.') {
         if (walk->missing)
             return -ENOENT;
