@@ -3,11 +3,13 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command {
     const char *name;
@@ -69,12 +71,26 @@ static void help_print(FILE *to)
     fprintf(to, "\nEach has --help and takes --session NAME. See hirsel(1).\n");
 }
 
+/* Where the user closed a standard descriptor, nothing of ours may take its place; the command
+ * that we run finds it closed still. */
+static void standard_descriptors_fill(void)
+{
+    int descriptor;
+
+    do
+        descriptor = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    if (descriptor >= 0)
+        close(descriptor);
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command;
     char full_name[64];
     int status;
 
+    standard_descriptors_fill();
     argp_err_exit_status = SHELL_FAILED;
     program_invocation_name = "hirsel";
     if (argc < 2) {
