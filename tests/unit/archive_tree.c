@@ -48,13 +48,17 @@ static void tear_down(void)
     client_stop(&client);
 }
 
-static void serve(const char *archive)
+/* With `streams` a compressed archive is unpacked first; else it is read as it is, again and again.
+ */
+static void serve(bool streams)
 {
     static char path[256];
-    static const char *arguments[2];
+    static const char *arguments[4];
 
-    snprintf(path, sizeof(path), "%s/%s", client.directory, archive);
-    arguments[0] = path;
+    snprintf(path, sizeof(path), "%s/a", client.directory);
+    arguments[0] = streams ? "--max-stream=1G" : "--max-stream=0";
+    arguments[1] = "--";
+    arguments[2] = path;
     client_start(&client, "archive", arguments);
 }
 
@@ -72,9 +76,9 @@ static const struct {
 
 START_TEST(shows_what_tar_unpacks)
 {
-    shell(&client, "%s", tars[_i].pack);
-    shell(&client, "mkdir unpacked && (%s)", tars[_i].unpack);
-    serve("a");
+    shell(&client, "%s", tars[_i / 2].pack);
+    shell(&client, "mkdir unpacked && (%s)", tars[_i / 2].unpack);
+    serve(_i % 2);
     ck_assert_uint_gt(client_compare(&client, "unpacked"), 500);
     /* Once more, when everything is filled. */
     ck_assert_uint_gt(client_compare(&client, "unpacked"), 500);
@@ -152,7 +156,6 @@ static const struct {
     {ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE, ARCHIVE_FILTER_LZ4, NULL},
     {ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE, ARCHIVE_FILTER_LZIP, NULL},
     {ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE, ARCHIVE_FILTER_COMPRESS, NULL},
-    {ARCHIVE_FORMAT_WARC, ARCHIVE_FILTER_GZIP, NULL},
 };
 
 START_TEST(shows_what_libarchive_unpacks)
@@ -161,9 +164,36 @@ START_TEST(shows_what_libarchive_unpacks)
     shell(&client, "cd source && rm -rf new* no?utf8 000* self sparse gr*");
     pack(formats[_i].format, formats[_i].filter, formats[_i].options);
     unpack();
-    serve("a");
-    ck_assert_uint_gt(client_compare(&client, "unpacked"),
-                      formats[_i].format == ARCHIVE_FORMAT_WARC ? 2 : 100);
+    serve(true);
+    ck_assert_uint_gt(client_compare(&client, "unpacked"), 100);
+}
+END_TEST
+
+/* libarchive's own reader loses its way in a WARC once it has read a content. */
+START_TEST(reads_warc)
+{
+    struct client_list list;
+
+    shell(&client, "cd source && rm -rf new* no?utf8 000* sparse gr* deep nothing");
+    pack(ARCHIVE_FORMAT_WARC, ARCHIVE_FILTER_NONE, NULL);
+    serve(true);
+    ck_assert_int_eq(client_list(&client, "", 0, &list), 0);
+    ck_assert_uint_gt(list.count, 5);
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < list.count; i++) {
+            size_t lengths[2];
+            char path[300], *mine;
+            if (list.entries[i].type != 8)
+                continue;
+            mine = client_read(&client, list.entries[i].name, &lengths[0]);
+            snprintf(path, sizeof(path), "mine-%zu", i);
+            int copy = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+            ck_assert_int_eq(write(copy, mine, lengths[0]), (ssize_t)lengths[0]);
+            close(copy);
+            free(mine);
+            shell(&client, "cmp mine-%zu \"source/%s\"", i, list.entries[i].name);
+        }
+    client_list_free(&list);
 }
 END_TEST
 
@@ -172,13 +202,14 @@ START_TEST(opens_in_any_order)
     static const char *const packs[] = {
         "tar cf a -C source .",
         "tar cJf a -C source .",
+        "tar cJf a -C source .",
         "(cd source/deep/er/and/deeper && zip -q ../../../../../a.zip *) && mv a.zip a",
     };
-    const char *prefix = _i == 2 ? "" : "deep/er/and/deeper/";
+    const char *prefix = _i == 3 ? "" : "deep/er/and/deeper/";
     unsigned seed = 7;
 
     shell(&client, "%s", packs[_i]);
-    serve("a");
+    serve(_i % 2);
     for (int i = 0; i < 800; i++) {
         int number = (int)((seed = seed * 1103515245 + 12345) >> 8) % 500 + 1;
         char path[64], *text;
@@ -203,7 +234,7 @@ START_TEST(survives_kill)
 
     shell(&client, "%s", _i ? "tar cJf a -C source ." : "tar cf a -C source .");
     shell(&client, "mkdir unpacked && tar xpf a -C unpacked");
-    serve("a");
+    serve(_i % 2);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(client_stat(&client, names[i], &before[i]), 0);
     for (int round = 0; round < 12; round++) {
@@ -241,11 +272,12 @@ int main(void)
 
     tcase_add_checked_fixture(tests, tree_make, tear_down);
     tcase_set_timeout(tests, 120);
-    tcase_add_loop_test(tests, shows_what_tar_unpacks, 0, sizeof(tars) / sizeof(tars[0]));
+    tcase_add_loop_test(tests, shows_what_tar_unpacks, 0, 2 * sizeof(tars) / sizeof(tars[0]));
     tcase_add_loop_test(tests, shows_what_libarchive_unpacks, 0,
                         sizeof(formats) / sizeof(formats[0]));
-    tcase_add_loop_test(tests, opens_in_any_order, 0, 3);
-    tcase_add_loop_test(tests, survives_kill, 0, 2);
+    tcase_add_test(tests, reads_warc);
+    tcase_add_loop_test(tests, opens_in_any_order, 0, 4);
+    tcase_add_loop_test(tests, survives_kill, 0, 3);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

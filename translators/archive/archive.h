@@ -1,9 +1,11 @@
 /* archive: a directory that shows what is in an archive, read-only.
  *
- * The archive is read twice at the most. First the index: every header, once, up front. Then the
- * contents, when files are opened: where passing over an entry costs as much as reading it
- * (compressed streams) one pass extracts all that it passes; else only what is wanted is read.
- * Both go in slices, so that other requests are answered in between. */
+ * A compressed archive is unpacked into a plain one first, in the translator's own directory, if it
+ * does not grow too large: then every file can be reached directly, and a next life finds it done.
+ * Then comes the index: every header, once. Then the contents, when files are opened: where passing
+ * over an entry costs as much as reading it (a compressed stream that grew too large) a pass
+ * extracts all that it passes; else only what is wanted is read.
+ * All goes in slices, so that other requests are answered in between. */
 #ifndef HIRSEL_ARCHIVE_H
 #define HIRSEL_ARCHIVE_H
 
@@ -16,8 +18,11 @@
 
 #include "translators/lib/translator.h"
 
-/* An entry's place in the archive, counted from 0; a node's data is that and 1, or in a plain tar
- * its header's offset and 1. 0: no content. */
+/* A node's data says where its content is; 0: nowhere, it is empty. Its lower bits are a place and
+ * 1: in a plain tar the offset of the header, else the entry's number, counted from 0. Its upper
+ * bits are a mark of the entry's name: if libarchive counts differently when it passes over
+ * contents and when it reads them, nobody gets another's content. */
+#define PLACE_BITS 44
 
 /* What libarchive reads from. */
 struct source {
@@ -44,17 +49,27 @@ struct wanted {
 enum access_way {
     ACCESS_DIRECT,     /* plain tar: a reader can begin at any header */
     ACCESS_SKIPPING,   /* passing over contents is free */
+    ACCESS_ONCE,       /* the same, but a reader that has read a content can't go on */
     ACCESS_SEQUENTIAL, /* passing over contents costs as much as reading them */
 };
+
+struct archive_file;
+/* A small piece of work; false: there is no more. */
+typedef bool slice_work(struct archive_file *file);
 
 struct archive_file {
     const char *path;  /* as the command line has it */
     uint64_t max_size; /* of all contents; 0: the room there is */
     uint64_t max_entries;
+    uint64_t max_stream; /* of the unpacked stream that is kept */
     struct source source;
     ev_timer slice;
+    slice_work *work;
     struct archive *reader;
     enum access_way way;
+
+    int stream; /* where the unpacked stream goes; -1: nowhere */
+    uint64_t streamed;
 
     /* The index. */
     struct node *measured; /* its size has to be counted */
@@ -77,12 +92,20 @@ struct archive_file {
     bool stale; /* the file was changed in place */
 };
 
+enum reader_formats {
+    READ_ANY,
+    READ_TAR,    /* plain tar, from the middle */
+    READ_STREAM, /* what is compressed, whatever it is */
+};
+
 /* source.c */
+/* From now on `descriptor` (taken over) is what is read. ESPIPE: not a regular file. */
+int source_adopt(struct source *source, int descriptor);
 int source_open(struct source *source, const char *path);
 /* Whether the file is still what it was when it was opened. */
 bool source_unchanged(const struct source *source);
-/* A reader that begins at `offset`; NULL with errno. `tar_only` for the middle of a plain tar. */
-struct archive *reader_open(struct source *source, int64_t offset, bool tar_only);
+/* A reader that begins at `offset`; NULL with errno. */
+struct archive *reader_open(struct source *source, int64_t offset, enum reader_formats formats);
 void reader_close(struct archive **reader);
 
 /* name.c: entries' names. */
@@ -94,15 +117,26 @@ int name_next(const char **at, const char **component);
 const char *entry_name(struct archive_entry *entry);
 const char *entry_hardlink(struct archive_entry *entry);
 const char *entry_symlink(struct archive_entry *entry);
+/* The data of a node whose content is this entry's; the place that it says, and whether the entry
+ * is the one. */
+uint64_t data_make(struct archive_entry *entry, uint64_t place);
+uint64_t data_place(uint64_t data);
+bool data_is_of(uint64_t data, struct archive_entry *entry);
 
 /* place.c: entries take their places in the tree. */
 void entry_place(struct archive_file *file, struct archive_entry *entry);
 /* Hard links whose targets came behind them. */
 void pending_resolve(struct archive_file *file);
 
-/* index.c */
-int index_start(struct archive_file *file);
-bool clock_expired(const struct timespec *begin);
+/* index.c: the last step of the start; it says translator_ready. */
+void index_start(struct archive_file *file);
+
+/* stream.c: unpack a compressed archive once, if it is not too large; then the index. */
+int stream_start(struct archive_file *file);
+
+/* slice.c: work in slices. */
+/* Have `work` called again and again while it returns true, other requests in between. */
+void slice_start(struct archive_file *file, slice_work *work);
 
 /* content.c */
 void content_start(struct archive_file *file);

@@ -35,14 +35,6 @@ static void wanted_remove(struct archive_file *file, const struct node *node)
     free(wanted);
 }
 
-static void slice_start(struct archive_file *file)
-{
-    if (ev_is_active(&file->slice))
-        return;
-    ev_timer_set(&file->slice, 0., 0.);
-    ev_timer_start(translator_loop(), &file->slice);
-}
-
 /* The node is done with, for good or bad. */
 static void node_settle(struct archive_file *file, struct node *node, int error)
 {
@@ -58,6 +50,8 @@ static void current_end(struct archive_file *file, int error)
     /* What is left of the entry: where passing over is free libarchive does it with the next. */
     if (file->way != ACCESS_SEQUENTIAL)
         file->skipping = false;
+    if (file->way == ACCESS_ONCE)
+        reader_close(&file->reader);
     if (node)
         node_settle(file, node, error);
 }
@@ -160,10 +154,16 @@ static void piece_take(struct archive_file *file)
         reader_close(&file->reader);
 }
 
-static void current_begin(struct archive_file *file, struct node *node)
+static void current_begin(struct archive_file *file, struct archive_entry *entry, struct node *node)
 {
-    int descriptor = node_fill_begin(node);
+    int descriptor;
 
+    if (entry && !data_is_of(node_data(node), entry)) {
+        translator_log("%s: %s: its content is not where it was", file->path, node_name(node));
+        node_settle(file, node, EIO);
+        return;
+    }
+    descriptor = node_fill_begin(node);
     if (descriptor < 0) {
         if (wanted_find(file, node))
             node_settle(file, node, descriptor == -EEXIST ? 0 : -descriptor);
@@ -178,6 +178,8 @@ static bool is_ahead(struct archive_file *file, struct node *node)
 {
     uint64_t size = node_size(node);
 
+    if (file->way == ACCESS_ONCE)
+        return false;
     if (file->way == ACCESS_SKIPPING && (file->passes < 2 || size > AHEAD_MAX))
         return false;
     if (node_filled(node))
@@ -215,7 +217,7 @@ static void entry_reach(struct archive_file *file)
     file->next++;
     file->skipping = file->way == ACCESS_SEQUENTIAL;
     if (node && (wanted_find(file, node) || is_ahead(file, node))) {
-        current_begin(file, node);
+        current_begin(file, entry, node);
         file->skipping = file->skipping || file->current;
     }
 }
@@ -225,7 +227,7 @@ static bool reader_ensure(struct archive_file *file, uint64_t place)
     if (file->reader && place >= file->next)
         return true;
     reader_close(&file->reader);
-    file->reader = reader_open(&file->source, 0, false);
+    file->reader = reader_open(&file->source, 0, READ_ANY);
     file->next = 0;
     file->failures = 0;
     file->passes++;
@@ -238,7 +240,7 @@ static void direct_begin(struct archive_file *file, struct node *node)
     struct archive_entry *entry;
 
     reader_close(&file->reader);
-    file->reader = reader_open(&file->source, (int64_t)node_data(node) - 1, true);
+    file->reader = reader_open(&file->source, (int64_t)data_place(node_data(node)), READ_TAR);
     if (!file->reader) {
         node_settle(file, node, errno);
         return;
@@ -248,7 +250,7 @@ static void direct_begin(struct archive_file *file, struct node *node)
         node_settle(file, node, EIO);
         return;
     }
-    current_begin(file, node);
+    current_begin(file, entry, node);
     file->skipping = file->current;
 }
 
@@ -265,44 +267,35 @@ static void step(struct archive_file *file, struct node *node)
         all_fail(file, EIO);
     } else if (node_data(node) == 0) {
         /* No entry brought content: an empty file. */
-        current_begin(file, node);
+        current_begin(file, NULL, node);
         current_end(file, 0);
     } else if (file->way == ACCESS_DIRECT) {
         direct_begin(file, node);
-    } else if (!reader_ensure(file, node_data(node) - 1)) {
+    } else if (!reader_ensure(file, data_place(node_data(node)))) {
         all_fail(file, ENOMEM);
     } else {
         entry_reach(file);
     }
 }
 
-static void content_slice(struct ev_loop *loop, ev_timer *watcher, int events)
+static bool content_step(struct archive_file *file)
 {
-    struct archive_file *file = watcher->data;
-    struct timespec begin;
+    struct wanted *wanted = TAILQ_FIRST(&file->wanted);
 
-    (void)loop, (void)events;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
-    do {
-        struct wanted *wanted = TAILQ_FIRST(&file->wanted);
-
-        /* What was begun is completed, also if nobody waits for it. */
-        if (file->reader && file->skipping && (file->current || wanted))
-            piece_take(file);
-        else if (wanted)
-            step(file, wanted->node);
-        else
-            return;
-    } while (!clock_expired(&begin));
-    slice_start(file);
+    /* What was begun is completed, also if nobody waits for it. */
+    if (file->reader && file->skipping && (file->current || wanted))
+        piece_take(file);
+    else if (wanted)
+        step(file, wanted->node);
+    else
+        return false;
+    return true;
 }
 
 void content_start(struct archive_file *file)
 {
     file->skipping = false;
     file->failures = 0;
-    ev_timer_init(&file->slice, content_slice, 0., 0.);
-    file->slice.data = file;
 }
 
 void content_fill(struct node *node, void *state)
@@ -316,7 +309,7 @@ void content_fill(struct node *node, void *state)
     }
     wanted->node = node;
     TAILQ_INSERT_TAIL(&file->wanted, wanted, entry);
-    slice_start(file);
+    slice_start(file, content_step);
 }
 
 void content_unwanted(struct node *node, void *state)

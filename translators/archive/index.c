@@ -6,20 +6,10 @@
 
 #include "translators/archive/archive.h"
 
-#define SLICE_NANOSECONDS 4000000
 /* Entries that can't be read, in a row: then the rest is given up. */
 #define FAILURES_MAX 16
 /* More than this for each byte of the archive is worth a line in the log. */
 #define RATIO_REMARKABLE 1000
-
-bool clock_expired(const struct timespec *begin)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (now.tv_sec - begin->tv_sec) * 1000000000 + now.tv_nsec - begin->tv_nsec >
-           SLICE_NANOSECONDS;
-}
 
 /* Known once the first header was read. */
 static enum access_way way_find(struct archive *reader)
@@ -32,10 +22,11 @@ static enum access_way way_find(struct archive *reader)
     case ARCHIVE_FORMAT_AR:
     case ARCHIVE_FORMAT_CPIO:
     case ARCHIVE_FORMAT_ISO9660:
-    case ARCHIVE_FORMAT_WARC:
     case ARCHIVE_FORMAT_XAR:
     case ARCHIVE_FORMAT_ZIP:
         return ACCESS_SKIPPING;
+    case ARCHIVE_FORMAT_WARC:
+        return ACCESS_ONCE;
     default:
         return ACCESS_SEQUENTIAL;
     }
@@ -72,7 +63,6 @@ static void ratio_tell(const struct archive_file *file)
 /* `why`: how the index ended before the archive did, or NULL. What came before is served. */
 static void index_end(struct archive_file *file, const char *why)
 {
-    ev_timer_stop(translator_loop(), &file->slice);
     pending_resolve(file);
     if (why)
         translator_log("%s: broken off after %" PRIu64 " entries: %s", file->path, file->count,
@@ -163,29 +153,17 @@ static bool header_pass(struct archive_file *file)
     return false;
 }
 
-static void index_slice(struct ev_loop *loop, ev_timer *watcher, int events)
+static bool index_step(struct archive_file *file)
 {
-    struct archive_file *file = watcher->data;
-    struct timespec begin;
-
-    (void)events;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
-    do {
-        if (!(file->skipping ? content_pass(file) : header_pass(file)))
-            return;
-    } while (!clock_expired(&begin));
-    ev_timer_set(watcher, 0., 0.);
-    ev_timer_start(loop, watcher);
+    return file->skipping ? content_pass(file) : header_pass(file);
 }
 
-int index_start(struct archive_file *file)
+void index_start(struct archive_file *file)
 {
-    file->reader = reader_open(&file->source, 0, false);
-    if (!file->reader)
-        return errno;
-    translator_hold();
-    ev_timer_init(&file->slice, index_slice, 0., 0.);
-    file->slice.data = file;
-    ev_timer_start(translator_loop(), &file->slice);
-    return 0;
+    file->failures = 0;
+    file->reader = reader_open(&file->source, 0, READ_ANY);
+    if (file->reader)
+        slice_start(file, index_step);
+    else
+        translator_ready(ENOMEM);
 }

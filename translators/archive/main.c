@@ -6,6 +6,7 @@
 #include "translators/archive/archive.h"
 
 #define ENTRIES_DEFAULT 10000000
+#define STREAM_DEFAULT (1ull << 30)
 
 static int archive_option(void *state, const char *option)
 {
@@ -14,6 +15,9 @@ static int archive_option(void *state, const char *option)
 
     if (value)
         return option_size(value, &file->max_size);
+    value = option_value(option, "max-stream");
+    if (value)
+        return option_size(value, &file->max_stream);
     value = option_value(option, "max-entries");
     return value ? option_number(value, &file->max_entries) : EINVAL;
 }
@@ -27,6 +31,8 @@ static void archive_options(void *state, option_taker *add, void *to)
         snprintf(text, sizeof(text), "--max-size=%" PRIu64, file->max_size);
         add(to, text);
     }
+    snprintf(text, sizeof(text), "--max-stream=%" PRIu64, file->max_stream);
+    add(to, text);
     snprintf(text, sizeof(text), "--max-entries=%" PRIu64, file->max_entries);
     add(to, text);
     add(to, file->path);
@@ -34,7 +40,12 @@ static void archive_options(void *state, option_taker *add, void *to)
 
 static int archive_configure(int argc, char **argv, void **state)
 {
-    static struct archive_file file = {.max_entries = ENTRIES_DEFAULT};
+    static struct archive_file file = {
+        .max_entries = ENTRIES_DEFAULT,
+        .max_stream = STREAM_DEFAULT,
+        .source.descriptor = -1,
+        .stream = -1,
+    };
     int at = 1;
 
     STAILQ_INIT(&file.pending);
@@ -79,7 +90,7 @@ static int archive_start(void *state)
     error = translator_source(words);
     if (error == 0) {
         node_set_times(node_root(), S_IFDIR | 0755, modified);
-        error = index_start(file);
+        error = stream_start(file);
     }
     if (error != 0)
         translator_log("%s: can't begin: %s", file->path, strerror(error));
@@ -90,7 +101,7 @@ int main(int argc, char **argv)
 {
     static const struct translator archive = {
         .name = "archive",
-        .arguments = "[--max-size=SIZE] [--max-entries=NUMBER] [--] FILE",
+        .arguments = "[--max-size=SIZE] [--max-stream=SIZE] [--max-entries=NUMBER] [--] FILE",
         .summary = "A directory that shows what is in an archive, read-only.",
         .directory = true,
         .configure = archive_configure,

@@ -41,3 +41,28 @@ const char *entry_symlink(struct archive_entry *entry)
 
     return name ? name : archive_entry_symlink_utf8(entry);
 }
+
+static uint64_t name_mark(struct archive_entry *entry)
+{
+    const unsigned char *name = (const unsigned char *)entry_name(entry);
+    uint64_t hash = 14695981039346656037u;
+
+    while (name && *name)
+        hash = (hash ^ *name++) * 1099511628211u;
+    return (hash ^ hash >> 32) << PLACE_BITS;
+}
+
+uint64_t data_make(struct archive_entry *entry, uint64_t place)
+{
+    return name_mark(entry) | (place + 1);
+}
+
+uint64_t data_place(uint64_t data)
+{
+    return (data & ((1ull << PLACE_BITS) - 1)) - 1;
+}
+
+bool data_is_of(uint64_t data, struct archive_entry *entry)
+{
+    return (data ^ name_mark(entry)) >> PLACE_BITS == 0;
+}

@@ -89,24 +89,19 @@ static struct node *spot_node(const struct spot *spot)
     return spot->parent ? node_find(spot->parent, spot->name, spot->length) : node_root();
 }
 
+/* Say whose content an entry is. */
+static void content_record(struct archive_file *file, uint64_t data, struct node *node)
+{
+    if (data != 0 && file->nodes && data_place(data) < file->room)
+        file->nodes[data_place(data)] = node;
+}
+
 /* Take the content away from whoever had it, so that no pass extracts for a node that became
  * another thing. */
 static void content_forget(struct archive_file *file, struct node *node)
 {
-    uint64_t data = node_data(node);
-
-    if (node == node_original(node) && data != 0 && file->nodes && data <= file->room &&
-        file->nodes[data - 1] == node)
-        file->nodes[data - 1] = NULL;
-}
-
-/* Once a node was replaced its content may have gone to another name of it. */
-static void content_remember(struct archive_file *file, struct node *node)
-{
-    uint64_t data = node_data(node);
-
-    if (data != 0 && file->nodes && data <= file->room)
-        file->nodes[data - 1] = node_original(node);
+    if (node == node_original(node))
+        content_record(file, node_data(node), NULL);
 }
 
 static int spot_take(struct archive_file *file, const struct spot *spot,
@@ -127,7 +122,7 @@ static int spot_take(struct archive_file *file, const struct spot *spot,
     if (error == 0)
         node_set_data(node, 0);
     if (heir)
-        content_remember(file, heir);
+        content_record(file, node_data(heir), heir);
     return error;
 }
 
@@ -136,11 +131,11 @@ static int content_assign(struct archive_file *file, struct archive_entry *entry
 {
     node = node_original(node);
     if (file->way == ACCESS_DIRECT) {
-        node_set_data(node, (uint64_t)archive_read_header_position(file->reader) + 1);
+        node_set_data(node, data_make(entry, (uint64_t)archive_read_header_position(file->reader)));
     } else {
         content_forget(file, node);
-        file->nodes[file->count] = node;
-        node_set_data(node, file->count + 1);
+        node_set_data(node, data_make(entry, file->count));
+        content_record(file, node_data(node), node);
     }
     if (archive_entry_size_is_set(entry))
         node_set_size(node, (uint64_t)archive_entry_size(entry));

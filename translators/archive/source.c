@@ -9,39 +9,49 @@
 #include "translators/archive/archive.h"
 
 #define BLOCK 131072
+/* After a skip: often the next thing is a header and another skip. */
+#define BLOCK_FIRST 8192
 
 /* A reader's own place in the source. */
 struct cursor {
     const struct source *source;
     int64_t begin, at;
+    size_t size; /* of the next read */
     char block[BLOCK];
 };
 
-int source_open(struct source *source, const char *path)
+int source_adopt(struct source *source, int descriptor)
 {
     struct stat found;
     int error = 0;
 
-    /* Without waiting for anybody at a FIFO. */
-    source->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (source->descriptor < 0)
-        return errno;
-    if (fstat(source->descriptor, &found) != 0)
+    if (fstat(descriptor, &found) != 0)
         error = errno;
     else if (S_ISDIR(found.st_mode))
         error = EISDIR;
     else if (!S_ISREG(found.st_mode))
         error = ESPIPE;
     if (error != 0) {
-        close(source->descriptor);
-        source->descriptor = -1;
+        close(descriptor);
         return error;
     }
+    if (source->descriptor >= 0)
+        close(source->descriptor);
+    source->descriptor = descriptor;
     source->size = found.st_size;
     source->modified = found.st_mtim;
     source->device = found.st_dev;
     source->inode = found.st_ino;
     return 0;
+}
+
+int source_open(struct source *source, const char *path)
+{
+    /* Without waiting for anybody at a FIFO. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    source->descriptor = -1;
+    return descriptor >= 0 ? source_adopt(source, descriptor) : errno;
 }
 
 bool source_unchanged(const struct source *source)
@@ -66,6 +76,8 @@ static la_ssize_t cursor_read(struct archive *reader, void *context, const void 
         return ARCHIVE_FATAL;
     }
     cursor->at += got;
+    if (cursor->size < BLOCK)
+        cursor->size *= 2;
     *block = cursor->block;
     return got;
 }
@@ -79,6 +91,7 @@ static la_int64_t cursor_skip(struct archive *reader, void *context, la_int64_t 
     if (request > left)
         request = left > 0 ? left : 0;
     cursor->at += request;
+    cursor->size = BLOCK_FIRST;
     return request;
 }
 
@@ -92,6 +105,8 @@ static la_int64_t cursor_seek(struct archive *reader, void *context, la_int64_t 
         archive_set_error(reader, EINVAL, "points outside of itself");
         return ARCHIVE_FATAL;
     }
+    if (base != cursor->at)
+        cursor->size = BLOCK_FIRST;
     cursor->at = base;
     return base;
 }
@@ -103,12 +118,32 @@ static int cursor_close(struct archive *reader, void *context)
     return ARCHIVE_OK;
 }
 
-/* Not those filters that run other programs (lrzip, grzip), and not mtree, whose text names files
- * of the host to take contents from. */
-static void formats_support(struct archive *reader, bool tar_only)
+/* Not those that run other programs (lrzip, grzip). */
+static void filters_support(struct archive *reader)
 {
+    archive_read_support_filter_bzip2(reader);
+    archive_read_support_filter_compress(reader);
+    archive_read_support_filter_gzip(reader);
+    archive_read_support_filter_lz4(reader);
+    archive_read_support_filter_lzip(reader);
+    archive_read_support_filter_lzma(reader);
+    archive_read_support_filter_rpm(reader);
+    archive_read_support_filter_uu(reader);
+    archive_read_support_filter_xz(reader);
+    archive_read_support_filter_zstd(reader);
+}
+
+/* Not mtree, whose text names files of the host to take contents from. */
+static void formats_support(struct archive *reader, enum reader_formats formats)
+{
+    if (formats != READ_TAR)
+        filters_support(reader);
+    if (formats == READ_STREAM) {
+        archive_read_support_format_raw(reader);
+        return;
+    }
     archive_read_support_format_tar(reader);
-    if (tar_only)
+    if (formats == READ_TAR)
         return;
     archive_read_support_format_7zip(reader);
     archive_read_support_format_ar(reader);
@@ -122,19 +157,9 @@ static void formats_support(struct archive *reader, bool tar_only)
     archive_read_support_format_warc(reader);
     archive_read_support_format_xar(reader);
     archive_read_support_format_zip(reader);
-    archive_read_support_filter_bzip2(reader);
-    archive_read_support_filter_compress(reader);
-    archive_read_support_filter_gzip(reader);
-    archive_read_support_filter_lz4(reader);
-    archive_read_support_filter_lzip(reader);
-    archive_read_support_filter_lzma(reader);
-    archive_read_support_filter_rpm(reader);
-    archive_read_support_filter_uu(reader);
-    archive_read_support_filter_xz(reader);
-    archive_read_support_filter_zstd(reader);
 }
 
-struct archive *reader_open(struct source *source, int64_t offset, bool tar_only)
+struct archive *reader_open(struct source *source, int64_t offset, enum reader_formats formats)
 {
     struct archive *reader = archive_read_new();
     struct cursor *cursor = malloc(sizeof(*cursor));
@@ -148,7 +173,8 @@ struct archive *reader_open(struct source *source, int64_t offset, bool tar_only
     cursor->source = source;
     cursor->begin = offset;
     cursor->at = 0;
-    formats_support(reader, tar_only);
+    cursor->size = BLOCK_FIRST;
+    formats_support(reader, formats);
     archive_read_set_read_callback(reader, cursor_read);
     archive_read_set_skip_callback(reader, cursor_skip);
     archive_read_set_seek_callback(reader, cursor_seek);

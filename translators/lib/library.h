@@ -95,6 +95,7 @@ struct library {
     const char *directory; /* SESSION/nodes/ID */
     int node_descriptor;   /* of it */
     int tree_descriptor;   /* of its `tree`; -1 for a file */
+    int own_descriptor;    /* of its `own`; -1 for a file */
     uint64_t device;       /* of the mirror */
 
     struct node **nodes; /* all, by id */

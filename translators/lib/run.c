@@ -22,6 +22,7 @@
 struct library library = {
     .node_descriptor = -1,
     .tree_descriptor = -1,
+    .own_descriptor = -1,
     .users_descriptor = -1,
     .held = TAILQ_HEAD_INITIALIZER(library.held),
 };

@@ -90,8 +90,11 @@ void translator_hold(void);
 void translator_ready(int error);
 
 /* In `start`, for tier 2: what the mirror was made from, in words that differ whenever the content
- * does. A mirror that a former life left is used again if the words are the same, else removed. */
+ * does. What a former life left, mirror and own files, is used again if the words are the same,
+ * else removed. */
 int translator_source(const char *words);
+/* A directory for the translator's own files (the library's descriptor). */
+int translator_directory(void);
 
 /* How many bytes may still be written to the session's directory before its file system is as
  * good as full. */

@@ -11,17 +11,27 @@
 
 #include "translators/lib/library.h"
 
+static int directory_make(const char *name, int *descriptor)
+{
+    if (mkdirat(library.node_descriptor, name, 0700) != 0 && errno != EEXIST)
+        return errno;
+    *descriptor =
+        openat(library.node_descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return *descriptor >= 0 ? 0 : errno;
+}
+
 int tree_start(void)
 {
     struct stat attributes = {.st_mode = S_IFDIR | 0755};
     struct stat found;
     struct node *root;
+    int error = directory_make("tree", &library.tree_descriptor);
 
-    if (mkdirat(library.node_descriptor, "tree", 0700) != 0 && errno != EEXIST)
-        return errno;
-    library.tree_descriptor =
-        openat(library.node_descriptor, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (library.tree_descriptor < 0 || fstat(library.tree_descriptor, &found) != 0)
+    if (error == 0)
+        error = directory_make("own", &library.own_descriptor);
+    if (error != 0)
+        return error;
+    if (fstat(library.tree_descriptor, &found) != 0)
         return errno;
     clock_gettime(CLOCK_REALTIME, &attributes.st_mtim);
     root = node_make_root(&attributes);
@@ -32,21 +42,24 @@ int tree_start(void)
     return 0;
 }
 
-/* Everything below `tree`; `tree` itself is the root's identity and stays. */
-static int tree_empty(void)
+int translator_directory(void)
 {
-    char *path = NULL;
+    return library.own_descriptor;
+}
+
+/* Everything below `tree` and `own`; these stay: `tree` is the root's identity. */
+static int directories_empty(void)
+{
+    char *tree = NULL, *own = NULL;
     FTS *walk = NULL;
     FTSENT *entry;
-    int error = 0;
+    int error = ENOMEM;
 
-    if (asprintf(&path, "%s/tree", library.directory) < 0)
-        return ENOMEM;
-    walk = fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_XDEV, NULL);
-    if (!walk) {
-        error = errno;
+    if (asprintf(&tree, "%s/tree", library.directory) < 0 ||
+        asprintf(&own, "%s/own", library.directory) < 0)
         goto out;
-    }
+    walk = fts_open((char *[]){tree, own, NULL}, FTS_PHYSICAL | FTS_XDEV, NULL);
+    error = walk ? 0 : errno;
     while (error == 0 && (errno = 0, entry = fts_read(walk))) {
         if (entry->fts_level == 0 || entry->fts_info == FTS_D)
             continue;
@@ -54,9 +67,11 @@ static int tree_empty(void)
             0)
             error = errno;
     }
-    fts_close(walk);
+    if (walk)
+        fts_close(walk);
 out:
-    free(path);
+    free(tree);
+    free(own);
     return error;
 }
 
@@ -85,7 +100,7 @@ int translator_source(const char *words)
     /* In this order: killed in between, the next life empties the tree again. */
     if (unlinkat(library.node_descriptor, "source", 0) != 0 && errno != ENOENT)
         return errno;
-    error = tree_empty();
+    error = directories_empty();
     if (error != 0)
         return error;
     descriptor = openat(library.node_descriptor, "source",
