@@ -214,10 +214,13 @@ static void hung_up(struct port *port, int error, void *context)
         process_forget(translator, translator->killed ? SIGKILL : 0);
         return;
     }
-    if (error)
-        log_line("translator %s (%s) broke the rules of the bus: %s", name_of(translator),
-                 translator->path, strerror(error));
-    life_lost(translator);
+    if (error) {
+        log_line("translator %s (%s) broke the rules of the bus: %s; it is ended",
+                 name_of(translator), translator->path, strerror(error));
+        running_end(translator);
+    } else {
+        life_lost(translator);
+    }
 }
 
 /* ---- the start ---- */
@@ -288,13 +291,14 @@ static void greet(struct translator *translator)
                                                             : START_TIMEOUT_MS,
                                greeted, translator, NULL);
     }
-    if (error) {
+    if (!error)
+        return;
+    /* Refused: it ended before we came, and init closed its socket. Its end is told in a moment. */
+    if (error != ECONNREFUSED && error != ENOENT && error != ECONNRESET)
         log_line("cannot reach translator %s (%s): %s", name_of(translator), translator->path,
                  strerror(error));
-        translator->error = EIO;
-        translator->state = TRANSLATOR_GREETING;
-        running_end(translator);
-    }
+    translator->state = TRANSLATOR_GREETING;
+    life_lost(translator);
 }
 
 /* Requests of the translator's own process for its own node would wait for themselves. */
