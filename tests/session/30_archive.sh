@@ -48,7 +48,7 @@ int main(void) { puts("static"); return 0; }'
     : >$tree/nothing && echo private >$tree/private && chmod 600 $tree/private
     chmod 2750 $tree/deep/er && chmod 555 $tree/empty
     printf a >"$tree/$(printf 'new\nline')" && printf b >$tree/$'bytes\xff\xfe' && printf c >"$tree/ space "
-    printf d >"$tree/$(printf 'n%.0s' $(seq 255))" && mkfifo $tree/fifo
+    printf d >"$tree/$(printf 'n%.0s' $(seq 255))"
     touch -h -d '2001-02-03 04:05:06' $tree/deep/to_script $tree/big && touch -d '1999-01-01' $tree/deep/er $tree/empty
     tar c --format=pax -f odd.tar $tree
     xz -0 -k odd.tar && gzip -k odd.tar && bzip2 -k odd.tar
@@ -64,7 +64,7 @@ looks() {
 }
 
 listed() {
-    (cd "$1" && ls -AlR --time-style=full-iso | grep -v '^total ' | awk '/^d/ { $2 = $5 = "-" } { print }')
+    (cd "$1" && ls -AlR --time-style=full-iso | grep -v '^total ' | awk '/^d/ { $2 = $5 = "-" } { $1 = $1; print }')
 }
 
 # agree NAME COMMAND: run in the unpacked tree natively and below the node in the session.
@@ -188,9 +188,11 @@ check 'settrans of an ar archive' hirsel settrans --session t -c ar.node archive
 prints 'its contents' private in_session cat ar.node/private
 
 # Life: asked to go it goes, and comes back on the next use.
+prints 'it answers' 'VALUE = 6' in_session cat zip.node/package/part.py
 pid=$(server_pid archive)
 check 'it runs once it was used' test -n "$pid"
-check 'settrans -g' hirsel settrans --session t -g "$WORK/zip.node"
+check 'settrans -a -g' hirsel settrans --session t -a -g "$WORK/zip.node"
+if ! kill -0 "$pid" 2>/dev/null || [[ $(server_pid archive) != "$pid" ]]; then ok 'it went away'; else not_ok 'it went away'; fi
 prints 'and it starts again' 'VALUE = 6' in_session cat zip.node/package/part.py
 if [[ $(readlink zip.node) == /.hirsel/1/*/d/archive/* ]]; then ok 'outside it is one dangling symlink'; else not_ok "outside it is one dangling symlink: $(readlink zip.node)"; fi
 session_stop
