@@ -187,6 +187,12 @@ static bool is_magic(const struct walk *walk, size_t length)
            host_is_proc(&walk->status);
 }
 
+/* Whether a symlink in the last component is what the path names. */
+static bool is_not_followed(const struct walk *walk)
+{
+    return (walk->options & WALK_NAME) || (!(walk->options & WALK_FOLLOW) && !walk->slash);
+}
+
 /* Step onto a symlink of the host: into a node if it is a record, else along its text. */
 static long link_enter(struct walk *walk, bool last)
 {
@@ -206,7 +212,7 @@ static long link_enter(struct walk *walk, bool last)
         node_set(walk, 0, walk->name_length);
         return 0;
     }
-    if (last && !(walk->options & WALK_FOLLOW) && !walk->slash)
+    if (last && is_not_followed(walk))
         return 0;
     /* A magic link of procfs is not its text. At the end the kernel follows it; on the way the
      * session's name of where it leads is found from its text. */
@@ -253,7 +259,7 @@ static long entry_step(struct walk *walk, const struct space_entry *entry, bool 
         walk->missing = true;
         return host_set(walk, "", 0, 0);
     case SPACE_SYMLINK:
-        if (last && !(walk->options & WALK_FOLLOW) && !walk->slash)
+        if (last && is_not_followed(walk))
             return 0;
         name_pop(walk);
         long result = place_set(walk);
@@ -510,6 +516,7 @@ static void walk_begin(struct walk *walk, const struct caller *caller,
     walk->touched = false;
     walk->missing = false;
     walk->slash = false;
+    walk->end = END_NAME;
     walk->links = 0;
     walk->todo_at = walk->todo_length = 0;
     walk->todo[0] = '\0';
@@ -542,6 +549,20 @@ long walk_descriptor(struct walk *walk, const struct caller *caller,
     return walk_from_host(walk, walk->link, (size_t)got);
 }
 
+static enum path_end path_end(const char *path, size_t length)
+{
+    while (length > 0 && path[length - 1] == '/')
+        length--;
+    size_t start = length;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    if (length == 0)
+        return END_ROOT;
+    if (path[start] != '.' || length - start > 2 || path[length - 1] != '.')
+        return END_NAME;
+    return length - start == 1 ? END_DOT : END_DOTS;
+}
+
 long walk_path(struct walk *walk, const struct caller *caller, const struct space_snapshot *table,
                int directory, const char *path, unsigned options)
 {
@@ -561,6 +582,7 @@ long walk_path(struct walk *walk, const struct caller *caller, const struct spac
         return result;
     walk->options = options;
     walk->slash = path[length - 1] == '/';
+    walk->end = path_end(path, length);
     bytes_copy(walk->todo, path, length + 1);
     walk->todo_at = 0;
     walk->todo_length = length;

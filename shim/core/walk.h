@@ -28,6 +28,16 @@ enum walk_options {
     WALK_FOLLOW = 1,    /* follow a symlink in the last component */
     WALK_NODE_NAME = 2, /* a record in the last component is wanted as the host's symlink that
                          * carries it, as for unlink and rename */
+    WALK_NAME = 4,      /* the last component is a name to make, change or take away: it is not
+                         * followed, not even with a slash behind it */
+};
+
+/* How a path ends: only a name can be made, changed or taken away. */
+enum path_end {
+    END_NAME,
+    END_ROOT,
+    END_DOT,
+    END_DOTS,
 };
 
 struct walk {
@@ -49,7 +59,8 @@ struct walk {
     bool read_only;                  /* below a read-only bind */
     bool missing;                    /* PLACE_HOST: the last component is not there */
     bool slash;                      /* the path ended with a slash */
-    struct stat status;              /* PLACE_HOST and not missing: lstat of it */
+    enum path_end end;
+    struct stat status; /* PLACE_HOST and not missing: lstat of it */
 
     unsigned links;
     char todo[2 * PATH_LIMIT]; /* what is still to be walked, from `at` */

@@ -317,6 +317,16 @@ static long on_node(struct slow *slow, long number, const long arguments[6], boo
 
 /* ---- where the table says something about the name itself ---- */
 
+/* What changes a name fails on ".", ".." and the root, which are none. */
+static long end_allows(const struct walk *walk, const struct call_shape *shape, bool directory)
+{
+    if (walk->end == END_NAME)
+        return 0;
+    if (shape->verb == VERB_REMOVE_DIRECTORY || directory)
+        return walk->end == END_DOT ? -EINVAL : walk->end == END_DOTS ? -ENOTEMPTY : -EBUSY;
+    return shape->verb == VERB_UNLINK ? -EISDIR : -EEXIST;
+}
+
 static long entry_allows(const struct walk *walk, const struct call_shape *shape, unsigned flags)
 {
     bool creates = shape->verb == VERB_MAKE_DIRECTORY || shape->verb == VERB_MAKE_NODE ||
@@ -340,7 +350,7 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
         ((shape->traits & TRAIT_CHANGES) ||
          (opens_to_write && !(walk->missing && !(flags & O_CREAT)) &&
           ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) || walk->missing))))
-        return walk->missing && removes ? -ENOENT : -EROFS;
+        return -EROFS;
     if (entry != NULL && entry->kind == SPACE_SYMLINK && shape->verb == VERB_OPEN)
         return -ELOOP;
     return 0;
@@ -385,6 +395,12 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
     unsigned flags = 0, mode = 0;
     if (shape->verb == VERB_OPEN)
         open_arguments(number, arguments, &flags, &mode);
+    if (shape->traits & TRAIT_NAMES) {
+        long allowed =
+            end_allows(walk, shape, number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR));
+        if (allowed < 0)
+            return allowed;
+    }
     for (;;) {
         long allowed = entry_allows(walk, shape, flags);
         if (allowed < 0)
@@ -425,6 +441,8 @@ long path_slow(long number, const long arguments[6])
     int directory = shape->directory >= 0 ? (int)arguments[shape->directory] : AT_FDCWD;
     bool removes = shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY;
     unsigned options = call_follows(number, arguments) ? WALK_FOLLOW : 0;
+    if (shape->traits & TRAIT_NAMES)
+        options |= WALK_NAME;
     long result = -EAGAIN;
     if (removes)
         options |= WALK_NODE_NAME;

@@ -18,12 +18,16 @@ struct pair {
     struct walk to;
 };
 
-/* Where a name's file system is, for EXDEV: the bind or node that it lies below. */
-static const struct space_entry *prefix_of(const struct walk *walk)
+/* Where a name's file system is, for EXDEV: the bind or node that it lies below. `parent`: that of
+ * the directory it is in, though the name be a bind's own. */
+static const struct space_entry *prefix_of(const struct walk *walk, bool parent)
 {
     if (walk->table == NULL)
         return NULL;
-    const struct space_entry *entry = table_cover(walk->table, walk->name, walk->name_length);
+    size_t length = walk->name_length;
+    while (parent && length > 0 && walk->name[--length] != '/')
+        ;
+    const struct space_entry *entry = table_cover(walk->table, walk->name, length);
     return entry != NULL && entry->kind == SPACE_BIND ? entry : NULL;
 }
 
@@ -79,19 +83,53 @@ static void names_changed(long number, const long arguments[6], int to_directory
     ways_changed();
 }
 
+/* What link and rename look at before the names themselves, in the kernel's order. */
+static long link_allows(const struct walk *from, const struct walk *to)
+{
+    bool host = to->place == PLACE_HOST;
+    bool hidden = to->entry != NULL && to->entry->kind == SPACE_HIDE;
+    if (from->place == PLACE_HOST && from->missing)
+        return -ENOENT;
+    if (to->end != END_NAME || (host && !to->missing) || (to->entry != NULL && !hidden))
+        return -EEXIST;
+    if (host && to->slash)
+        return -ENOENT;
+    if (host && to->read_only)
+        return -EROFS;
+    if (hidden)
+        return -EPERM;
+    return host && from->place == PLACE_HOST && prefix_of(from, false) != prefix_of(to, true)
+               ? -EXDEV
+               : 0;
+}
+
+static long rename_allows(const struct walk *from, const struct walk *to, unsigned flags)
+{
+    bool host = from->place == PLACE_HOST && to->place == PLACE_HOST;
+    if (host && prefix_of(from, true) != prefix_of(to, true))
+        return -EXDEV;
+    if (from->end != END_NAME)
+        return -EBUSY;
+    if (to->end != END_NAME)
+        return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+    if (host && (from->read_only || to->read_only))
+        return -EROFS;
+    return from->place == PLACE_HOST && from->missing ? -ENOENT : 0;
+}
+
 static long pair_run(struct pair *pair, long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
     struct walk *from = &pair->from, *to = &pair->to;
     bool rename = is_rename(number);
     unsigned flags = shape->flags >= 0 ? (unsigned)arguments[shape->flags] : 0;
-    long result = name_allows(from, false, rename);
+    long result = rename ? rename_allows(from, to, flags) : link_allows(from, to);
+    if (result == 0)
+        result = name_allows(from, false, rename);
     if (result == 0)
         result = name_allows(to, true, rename);
     if (result < 0)
         return result;
-    if (from->place == PLACE_HOST && from->missing)
-        return -ENOENT;
     if (from->place == PLACE_RESERVED || to->place == PLACE_RESERVED)
         return -EROFS;
     if (from->place == PLACE_NODE || to->place == PLACE_NODE) {
@@ -101,10 +139,6 @@ static long pair_run(struct pair *pair, long number, const long arguments[6])
         result = pair_on_node(pair, number, flags, &ended);
         return ended && result == 0 ? -EXDEV : result;
     }
-    if (prefix_of(from) != prefix_of(to))
-        return -EXDEV;
-    if (from->read_only || to->read_only)
-        return -EROFS;
     long changed[6];
     bytes_copy(changed, arguments, sizeof changed);
     changed[shape->path] = (long)from->host;
@@ -130,11 +164,12 @@ static long pair_slow(long number, const long arguments[6])
     unsigned options = WALK_NODE_NAME | (call_follows(number, arguments) ? WALK_FOLLOW : 0);
     long result = walk_path(&pair->from, &the_shim.caller, view.table,
                             has_directories ? (int)arguments[shape->directory] : AT_FDCWD,
-                            (const char *)arguments[shape->path], options);
+                            (const char *)arguments[shape->path],
+                            options | (is_rename(number) ? WALK_NAME : 0));
     if (result == 0)
         result = walk_path(&pair->to, &the_shim.caller, view.table,
                            has_directories ? (int)arguments[shape->directory2] : AT_FDCWD,
-                           (const char *)arguments[shape->path2], WALK_NODE_NAME);
+                           (const char *)arguments[shape->path2], WALK_NODE_NAME | WALK_NAME);
     if (result == 0)
         result = pair_run(pair, number, arguments);
     if (result == -ESTALE)
