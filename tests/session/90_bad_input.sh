@@ -114,7 +114,7 @@ with tarfile.open("hostile.tar", "w", format=tarfile.PAX_FORMAT, errors="surroga
     add(t, "hardloop", type_=tarfile.LNKTYPE, target="hardloop"); add(t, "up", type_=tarfile.SYMTYPE, target="../" * 100 + "etc/hostname")
     add(t, "forged", type_=tarfile.SYMTYPE, target="/.hirsel/1/" + "0" * 64 + "/f/exec/touch/%2Ftmp%2Fpwned")
     add(t, "setuid", b"#!/bin/sh\n", mode=0o6755); add(t, "new\nline", b"x"); add(t, "bytes\udcff", b"x")
-    add(t, "device", type_=tarfile.CHRTYPE); add(t, "./././dots//file", b"x"); add(t, "..", b""); add(t, ".", type_=tarfile.DIRTYPE)
+    add(t, "device", type_=tarfile.CHRTYPE); add(t, "./././dots//file", b"x"); add(t, "..", b""); add(t, ".", type_=tarfile.DIRTYPE, mode=0o755)
     add(t, "n" * 300, b"x"); add(t, "deep/" * 500 + "file", b"x"); add(t, "", b"x")
 with tarfile.open("bomb.tar.xz", "w:xz", preset=0) as t:
     class Zeros(io.RawIOBase):

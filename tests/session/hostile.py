@@ -110,11 +110,12 @@ def client(path, case):
             assert reply_of(s) == (ENOSYS, operation & 255), operation
     elif case == "body":
         s = connect(path)
-        # Every operation of every server, with bytes that no message unpacks from.
+        # Every operation of every server, with bytes that no message unpacks from. Those that are
+        # asked with an empty body do not look at it.
         for operation in list(range(16, 40)) + list(range(64, 68)) + list(range(96, 99)) + [112, 113]:
             s.send(packet(REQUEST, operation, tag=operation, body=b"\xff" * 40))
             error, tag = reply_of(s)
-            assert tag == operation and error != 0, (operation, error)
+            assert tag == operation and (error != 0 or operation in (38, 64, 96, 98)), (operation, error)
     elif case == "handle":
         s = connect(path)
         for handle in (1, 2, 1 << 63, (1 << 64) - 1):
