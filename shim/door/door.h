@@ -49,8 +49,17 @@ struct view {
     uint64_t generation;
     bool shadows;
     bool places; /* a current directory or dirfd may be a bind's or a placeholder */
+    bool binds;
 };
 struct view view_get(void) HIDDEN;
+
+/* Whether a symlink on the way may lead the kernel elsewhere than the session: into what is
+ * shadowed; or from a directory inside a bind up and out, where the kernel knows only the bind's
+ * target. */
+static inline bool links_matter(const struct view *view, const char *path)
+{
+    return view->shadows || (view->binds && path[0] != '/');
+}
 
 /* Whether the directory that a relative path starts from is the host's own: not at or below a
  * bind's target, not in a mirror. Only then ".." means the same to the kernel. */
@@ -69,6 +78,7 @@ long path_call(long number, const long arguments[6]) HIDDEN;
 long open_call(long number, const long arguments[6]) HIDDEN;
 long two_paths_call(long number, const long arguments[6]) HIDDEN;
 long execute_call(long number, const long arguments[6]) HIDDEN;
+long unshare_call(long number, const long arguments[6]) HIDDEN;
 long fchdir_call(long number, const long arguments[6]) HIDDEN;
 long fstat_call(long number, const long arguments[6]) HIDDEN;
 long fstatfs_call(long number, const long arguments[6]) HIDDEN;

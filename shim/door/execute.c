@@ -269,7 +269,7 @@ static bool path_is_plain(const struct view *view, int directory, const char *pa
     if ((view->table != NULL || view->places) &&
         text_find(view->table, directory, path) == TEXT_TABLE)
         return false;
-    return !view->shadows || target_is_plain(view, directory, path);
+    return !links_matter(view, path) || target_is_plain(view, directory, path);
 }
 
 static long execute(const struct execution *execution, unsigned depth)

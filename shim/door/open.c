@@ -107,7 +107,7 @@ long open_call(long number, const long arguments[6])
             return path_slow(number, arguments);
         return result;
     }
-    if (result == -ELOOP && view.shadows &&
+    if (result == -ELOOP && links_matter(&view, path) &&
         !(call_follows(number, arguments) && target_is_plain(&view, directory, path)))
         return path_slow(number, arguments);
     if (result == -ELOOP || result == -ENOSYS || result == -EPERM || result == -EINVAL) {

@@ -1,6 +1,7 @@
 /* Calls with one path: the kernel first, where its answer can stand. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -100,13 +101,13 @@ static long change_call(long number, const long arguments[6], const struct call_
             return checked;
         if (change_is_doubtful(view, shape, directory, path))
             return path_slow(number, arguments);
-        if (view->shadows &&
+        if (links_matter(view, path) &&
             !(call_follows(number, arguments) ? target_is_plain(view, directory, path)
                                               : way_is_plain(view, directory, path)))
             return path_slow(number, arguments);
     }
     long result = call_plain(number, arguments);
-    if (result == 0 && view->shadows && shape->verb == VERB_MAKE_SYMLINK)
+    if (result == 0 && (view->shadows || view->binds) && shape->verb == VERB_MAKE_SYMLINK)
         ways_changed();
     if (!error_is_doubtful(result))
         return result;
@@ -202,6 +203,13 @@ long fchdir_call(long number, const long arguments[6])
     return result;
 }
 
+long unshare_call(long number, const long arguments[6])
+{
+    if (arguments[0] & CLONE_FS)
+        ways_parted();
+    return call_plain(number, arguments);
+}
+
 long path_call(long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
@@ -224,7 +232,7 @@ long path_call(long number, const long arguments[6])
     struct view view = view_get();
     if (shape->traits & TRAIT_CHANGES)
         return change_call(number, arguments, shape, directory, path, &view);
-    if (view.shadows)
+    if (links_matter(&view, path))
         return shadowed_call(number, arguments, shape, directory, path, &view);
     if (view.places && shape->verb == VERB_CHDIR) {
         /* A walk from where chdir led would start at the wrong place. */

@@ -17,7 +17,7 @@ struct view view_get(void)
         view.table = NULL;
     if (view.table != NULL) {
         view.shadows = (view.table->flags & SPACE_HAS_SHADOWS) != 0;
-        view.places = (view.table->flags & SPACE_HAS_BINDS) != 0;
+        view.places = view.binds = (view.table->flags & SPACE_HAS_BINDS) != 0;
     }
     if (__atomic_load_n(&core->header->placeholders, __ATOMIC_RELAXED))
         view.places = true;

@@ -101,8 +101,9 @@ static long call_out(long number, const long arguments[6], int at, const struct 
     char path[PATH_LIMIT];
     if (address_path((const void *)arguments[at], (size_t)arguments[at + 1], path) < 0)
         return call_plain(number, arguments);
-    bool direct = text_find(view->table, AT_FDCWD, path) == TEXT_CLEAR &&
-                  (!view->shadows || path_is_direct(AT_FDCWD, path, number != SYS_bind) != -ELOOP);
+    bool direct =
+        text_find(view->table, AT_FDCWD, path) == TEXT_CLEAR &&
+        (!links_matter(view, path) || path_is_direct(AT_FDCWD, path, number != SYS_bind) != -ELOOP);
     if (!direct)
         return call_with_path(number, arguments, at, path);
     long result = call_plain(number, arguments);

@@ -10,6 +10,7 @@
 
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/ways.h"
 #include "shim/patch/copy.h"
 #include "shim/patch/ld_patch.h"
 
@@ -199,6 +200,7 @@ __attribute__((constructor)) static void shim_start(int count, char **arguments,
     the_shim.caller.process = "/proc/self";
     the_shim.caller.write = memory_write;
     interpreter_find(vector);
+    ways_start();
     ld_patch(copy, (void *)auxiliary_value(vector, AT_BASE), LD_PATCH_USUAL);
     __atomic_store_n(copy_slot(copy), (void *)(uintptr_t)shim_entry, __ATOMIC_RELEASE);
 }

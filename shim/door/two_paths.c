@@ -195,6 +195,10 @@ static bool name_is_doubtful(const struct view *view, int directory, const char 
         return true;
     /* Binds have borders that the kernel does not see; symlinks may lead behind them, and into
      * what is shadowed. */
+    if (view->places && path[0] != '/' && !start_is_plain(view->table, directory))
+        return true;
+    if (path[0] != '/' && view->places && !way_starts_plain(view, directory))
+        return true;
     return (view->shadows || view->places) && !way_is_plain(view, directory, path);
 }
 
@@ -221,7 +225,7 @@ long two_paths_call(long number, const long arguments[6])
             return by_descriptor ? call_plain(number, arguments) : pair_slow(number, arguments);
     }
     long result = call_plain(number, arguments);
-    if (result == 0 && view.shadows)
+    if (result == 0 && (view.shadows || view.binds))
         names_changed(number, arguments, to_directory, to);
     if (by_descriptor || (result != -ENOENT && result != -ENOTDIR && result != -ELOOP))
         return result;

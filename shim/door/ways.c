@@ -21,6 +21,11 @@ struct way {
 static struct {
     struct way ways[WAYS];
     uint64_t moves; /* of the current directory */
+    /* A vfork child lives in its parent's memory but has a current directory of its own. `process`
+     * is who started here; `mover`: who else moved last, 0 if nobody. */
+    int process;
+    int mover;
+    bool apart; /* threads may have current directories of their own: nothing relative is kept */
     volatile struct space_changes *changes;
 } memory;
 
@@ -60,6 +65,16 @@ static volatile struct space_changes *changes_get(void)
     changes = (volatile struct space_changes *)(page + SPACE_CHANGES_OFFSET);
     __atomic_store_n(&memory.changes, changes, __ATOMIC_RELEASE);
     return changes;
+}
+
+/* Somebody else moved in this memory: what it learned is not for us. */
+static void mover_check(void)
+{
+    int self = (int)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    if (__atomic_load_n(&memory.mover, __ATOMIC_ACQUIRE) == self)
+        return;
+    __atomic_add_fetch(&memory.moves, 1, __ATOMIC_ACQ_REL);
+    __atomic_store_n(&memory.mover, self == memory.process ? 0 : self, __ATOMIC_RELEASE);
 }
 
 uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
@@ -115,19 +130,15 @@ bool way_is_plain(const struct view *view, int directory, const char *path)
     size_t end = way_length(path);
     if (end >= sizeof parent)
         return false;
-    if (end == 0 && !view->places)
+    if (end == 0)
         return true;
     uint64_t number = way_number(view, WAY_DIRECTORY, directory, path, end);
     if (way_is_known(number))
         return true;
-    if (path[0] != '/' && view->places && !start_is_plain(view->table, directory))
+    bytes_copy(parent, path, end);
+    parent[end] = '\0';
+    if (path_is_direct(directory, parent, true) != 1)
         return false;
-    if (end > 0) {
-        bytes_copy(parent, path, end);
-        parent[end] = '\0';
-        if (path_is_direct(directory, parent, true) != 1)
-            return false;
-    }
     way_learn(number);
     return true;
 }
@@ -153,7 +164,20 @@ void ways_changed(void)
         __atomic_add_fetch(&changes->count, 1, __ATOMIC_ACQ_REL);
 }
 
+void ways_start(void)
+{
+    memory.process = (int)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
 void ways_moved(void)
 {
+    int self = (int)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
     __atomic_add_fetch(&memory.moves, 1, __ATOMIC_ACQ_REL);
+    if (self != memory.process)
+        __atomic_store_n(&memory.mover, self, __ATOMIC_RELEASE);
+}
+
+void ways_parted(void)
+{
+    memory.apart = true;
 }

@@ -12,6 +12,7 @@
 
 enum way_kind {
     WAY_DIRECTORY, /* the path up to its last slash, followed to its end */
+    WAY_START,     /* where relative paths begin: not behind a bind, not in a mirror */
     WAY_FOLLOWED,  /* the whole path, a symlink at its end followed */
 };
 
@@ -28,6 +29,8 @@ size_t way_length(const char *path) HIDDEN;
 /* Whether the way to the last component is plain: by memory, else by asking the kernel. False:
  * walk slowly. The path has been compared with the table before (text_find). */
 bool way_is_plain(const struct view *view, int directory, const char *path) HIDDEN;
+/* Whether a relative path from here begins outside of all binds and mirrors. */
+bool way_starts_plain(const struct view *view, int directory) HIDDEN;
 /* The same of the whole path, a symlink at its end followed. */
 bool target_is_plain(const struct view *view, int directory, const char *path) HIDDEN;
 
@@ -35,5 +38,9 @@ bool target_is_plain(const struct view *view, int directory, const char *path) H
 void ways_changed(void) HIDDEN;
 /* The current directory is another one. */
 void ways_moved(void) HIDDEN;
+/* Threads of this process may have current directories of their own from now on. */
+void ways_parted(void) HIDDEN;
+/* When the program starts. */
+void ways_start(void) HIDDEN;
 
 #endif
