@@ -90,6 +90,8 @@ static long link_allows(const struct walk *from, const struct walk *to)
     bool hidden = to->entry != NULL && to->entry->kind == SPACE_HIDE;
     if (from->place == PLACE_HOST && from->missing)
         return -ENOENT;
+    if (from->place == PLACE_HOST && from->slash && !S_ISDIR(from->status.st_mode))
+        return -ENOTDIR;
     if (to->end != END_NAME || (host && !to->missing) || (to->entry != NULL && !hidden))
         return -EEXIST;
     if (host && to->slash)
@@ -112,9 +114,19 @@ static long rename_allows(const struct walk *from, const struct walk *to, unsign
         return -EBUSY;
     if (to->end != END_NAME)
         return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
-    if (host && (from->read_only || to->read_only))
+    const struct space_entry *around = prefix_of(from, true);
+    if (host && around != NULL && (around->flags & SPACE_READ_ONLY))
         return -EROFS;
     return from->place == PLACE_HOST && from->missing ? -ENOENT : 0;
+}
+
+/* A slash at the end is the kernel's to judge. */
+static void slash_put(struct walk *walk)
+{
+    if (!walk->slash || walk->host_length + 1 >= PATH_LIMIT)
+        return;
+    walk->host[walk->host_length++] = '/';
+    walk->host[walk->host_length] = '\0';
 }
 
 static long pair_run(struct pair *pair, long number, const long arguments[6])
@@ -141,6 +153,8 @@ static long pair_run(struct pair *pair, long number, const long arguments[6])
     }
     long changed[6];
     bytes_copy(changed, arguments, sizeof changed);
+    slash_put(from);
+    slash_put(to);
     changed[shape->path] = (long)from->host;
     changed[shape->path2] = (long)to->host;
     if (shape->directory >= 0) {
