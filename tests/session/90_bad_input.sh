@@ -179,8 +179,8 @@ mkdir small
 full='mount -t tmpfs -o size=2M none small && mkdir -m 700 small/run && export XDG_RUNTIME_DIR=$PWD/small/run && . "$SOURCE/tests/session/full_disk.sh"'
 if unshare -Um --map-current-user --keep-caps sh -c 'mount -t tmpfs none small' 2>/dev/null; then
     unshare -Um --map-current-user --keep-caps bash -c "$full" >out 2>&1
-    grep -E '^(ok|not ok|skip) - |^#' out
-    if grep -q '^not ok' out || ! grep -q '^ok' out; then
+    grep -aE '^(ok|not ok|skip) - |^#' out
+    if grep -aq '^not ok' out || ! grep -aq '^ok' out; then
         failures=$((failures + 1))
         show out
     fi
