@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <linux/stat.h>
+#include <unistd.h>
 
 #include "shim/core/host.h"
 #include "shim/core/text.h"
@@ -230,6 +231,11 @@ long path_call(long number, const long arguments[6])
         }
     }
     struct view view = view_get();
+    if (shape->verb == VERB_ACCESS && (arguments[shape->path + 1] & W_OK) && view.table != NULL &&
+        table_has_read_only(view.table)) {
+        long checked = path_check(path);
+        return checked < 0 ? checked : path_slow(number, arguments);
+    }
     if (shape->traits & TRAIT_CHANGES)
         return change_call(number, arguments, shape, directory, path, &view);
     if (links_matter(&view, path))

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 #include <utime.h>
 
 #include "proto/node.pb-c.h"
@@ -101,6 +102,9 @@ static long on_host(struct slow *slow, long number, const long arguments[6])
     if (shape->directory >= 0)
         changed[shape->directory] = AT_FDCWD;
     long result = call_plain(number, changed);
+    if (result == 0 && shape->verb == VERB_ACCESS && walk->read_only &&
+        (arguments[shape->path + 1] & W_OK))
+        return -EROFS;
     if (result == 0 && shape->verb == VERB_MAKE_SYMLINK)
         ways_changed();
     if (result == 0 && (shape->verb == VERB_CHDIR || shape->verb == VERB_CHROOT))
@@ -318,16 +322,17 @@ static long on_node(struct slow *slow, long number, const long arguments[6], boo
 /* ---- where the table says something about the name itself ---- */
 
 /* What changes a name fails on ".", ".." and the root, which are none. */
-static long end_allows(const struct walk *walk, const struct call_shape *shape, bool directory)
+static long end_allows(const struct walk *walk, const struct call_shape *shape, bool removes_folder)
 {
     if (walk->end == END_NAME)
         return 0;
-    if (shape->verb == VERB_REMOVE_DIRECTORY || directory)
+    if (removes_folder)
         return walk->end == END_DOT ? -EINVAL : walk->end == END_DOTS ? -ENOTEMPTY : -EBUSY;
     return shape->verb == VERB_UNLINK ? -EISDIR : -EEXIST;
 }
 
-static long entry_allows(const struct walk *walk, const struct call_shape *shape, unsigned flags)
+static long entry_allows(const struct walk *walk, const struct call_shape *shape, unsigned flags,
+                         bool removes_folder)
 {
     bool creates = shape->verb == VERB_MAKE_DIRECTORY || shape->verb == VERB_MAKE_NODE ||
                    shape->verb == VERB_MAKE_SYMLINK;
@@ -335,13 +340,16 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
     bool opens_to_write = shape->verb == VERB_OPEN && !(flags & O_PATH) &&
                           ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)));
     const struct space_entry *entry = walk->entry;
+    bool folder = entry != NULL && (entry->flags & SPACE_DIRECTORY);
     if (entry != NULL && entry->kind == SPACE_HIDE)
         return creates || (shape->verb == VERB_OPEN && (flags & O_CREAT)) ? -EPERM : -ENOENT;
     if (entry != NULL && creates)
         return -EEXIST;
+    if (entry != NULL && removes && folder != removes_folder)
+        return folder ? -EISDIR : -ENOTDIR;
     if (entry != NULL && removes)
         return -EBUSY;
-    if (shape->verb == VERB_REMOVE_DIRECTORY && walk->table != NULL &&
+    if (removes_folder && walk->table != NULL &&
         table_has_below(walk->table, walk->name, walk->name_length))
         return -EBUSY;
     if (walk->read_only && !walk->missing && creates)
@@ -393,16 +401,17 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
     const struct call_shape *shape = &call_shapes[number];
     struct walk *walk = &slow->walk;
     unsigned flags = 0, mode = 0;
+    bool removes_folder = shape->verb == VERB_REMOVE_DIRECTORY ||
+                          (number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR));
     if (shape->verb == VERB_OPEN)
         open_arguments(number, arguments, &flags, &mode);
     if (shape->traits & TRAIT_NAMES) {
-        long allowed =
-            end_allows(walk, shape, number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR));
+        long allowed = end_allows(walk, shape, removes_folder);
         if (allowed < 0)
             return allowed;
     }
     for (;;) {
-        long allowed = entry_allows(walk, shape, flags);
+        long allowed = entry_allows(walk, shape, flags, removes_folder);
         if (allowed < 0)
             return allowed;
         if (walk->entry != NULL && walk->entry->kind == SPACE_SYMLINK && walk->place == PLACE_HOST)
