@@ -178,11 +178,11 @@ check 'stop' hirsel stop few
 mkdir small
 full='mount -t tmpfs -o size=2M none small && mkdir -m 700 small/run && export XDG_RUNTIME_DIR=$PWD/small/run && . "$SOURCE/tests/session/full_disk.sh"'
 if unshare -Um --map-current-user --keep-caps sh -c 'mount -t tmpfs none small' 2>/dev/null; then
-    unshare -Um --map-current-user --keep-caps bash -c "$full" >out 2>&1
-    grep -aE '^(ok|not ok|skip) - |^#' out
-    if grep -aq '^not ok' out || ! grep -aq '^ok' out; then
+    unshare -Um --map-current-user --keep-caps bash -c "$full" >full.out 2>&1
+    grep -aE '^(ok|not ok|skip) - |^#' full.out
+    if grep -aq '^not ok' full.out || ! grep -aq '^ok' full.out; then
         failures=$((failures + 1))
-        show out
+        show full.out
     fi
 else
     skip 'a full disk: this user may mount nothing here'
