@@ -88,8 +88,6 @@ static long link_allows(const struct walk *from, const struct walk *to)
 {
     bool host = to->place == PLACE_HOST;
     bool hidden = to->entry != NULL && to->entry->kind == SPACE_HIDE;
-    if (from->place == PLACE_HOST && from->missing)
-        return -ENOENT;
     if (from->place == PLACE_HOST && from->slash && !S_ISDIR(from->status.st_mode))
         return -ENOTDIR;
     if (to->end != END_NAME || (host && !to->missing) || (to->entry != NULL && !hidden))
@@ -180,6 +178,8 @@ static long pair_slow(long number, const long arguments[6])
                             has_directories ? (int)arguments[shape->directory] : AT_FDCWD,
                             (const char *)arguments[shape->path],
                             options | (is_rename(number) ? WALK_NAME : 0));
+    if (result == 0 && !is_rename(number) && pair->from.place == PLACE_HOST && pair->from.missing)
+        result = -ENOENT;
     if (result == 0)
         result = walk_path(&pair->to, &the_shim.caller, view.table,
                            has_directories ? (int)arguments[shape->directory2] : AT_FDCWD,
