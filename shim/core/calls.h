@@ -12,8 +12,9 @@ enum call_kind {
     CALL_PATH,      /* one path; what is done with it: enum call_verb */
     CALL_TWO_PATHS, /* rename, link */
     CALL_EXECUTE,   /* execve, execveat */
-    CALL_FCHDIR,     /* moves the current directory */
-    CALL_FSTAT,      /* reveals a descriptor's identity */
+    CALL_FCHDIR,    /* moves the current directory */
+    CALL_UNSHARE,   /* may part the threads' current directories */
+    CALL_FSTAT,     /* reveals a descriptor's identity */
     CALL_FSTATFS,
     CALL_GETCWD,
     CALL_LIST,   /* getdents, getdents64 */

@@ -88,9 +88,11 @@ uint64_t way_number(const struct view *view, enum way_kind kind, int directory, 
         number = (number ^ (unsigned char)path[i]) * 1099511628211ull;
     number = mix(number ^ view->generation) ^ __atomic_load_n(&changes->count, __ATOMIC_ACQUIRE);
     if (path[0] != '/') {
-        /* Whose current directory: a vfork child has its own, in this same memory. */
-        uint64_t thread = (uint64_t)system_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
-        number = mix(number) ^ (thread << 32) ^ __atomic_load_n(&memory.moves, __ATOMIC_ACQUIRE);
+        if (memory.apart)
+            return 0;
+        if (__atomic_load_n(&memory.mover, __ATOMIC_ACQUIRE) != 0)
+            mover_check();
+        number = mix(number) ^ __atomic_load_n(&memory.moves, __ATOMIC_ACQUIRE);
     }
     return mix(number) | 1;
 }
@@ -138,6 +140,17 @@ bool way_is_plain(const struct view *view, int directory, const char *path)
     bytes_copy(parent, path, end);
     parent[end] = '\0';
     if (path_is_direct(directory, parent, true) != 1)
+        return false;
+    way_learn(number);
+    return true;
+}
+
+bool way_starts_plain(const struct view *view, int directory)
+{
+    uint64_t number = way_number(view, WAY_START, directory, "", 0);
+    if (way_is_known(number))
+        return true;
+    if (!start_is_plain(view->table, directory))
         return false;
     way_learn(number);
     return true;
