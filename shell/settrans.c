@@ -92,7 +92,7 @@ static const struct argp_option settrans_options[] = {
     {.name = "goaway",
      .key = 'g',
      .doc = "ask the running translator to go away first; with NODE alone: and no more"},
-    {.name = "force", .key = 'f', .doc = "with -g: even if it is busy"},
+    {.name = "force", .key = 'f', .doc = "end it even if it is busy or does not answer"},
     {.name = "keep-active", .key = 'k', .doc = "leave the running translator there"},
     {.name = "orphan", .key = 'o', .doc = "let the running translator live on without a node"},
     {.name = "timeout", .key = 't', .arg = "SEC", .doc = "how long it may take to start (60)"},
@@ -129,7 +129,7 @@ static int settrans_failed(const struct settrans *settrans, int error)
     case EBUSY:
         shell_say(0,
                   "%s: its translator is in use, or something is bound there (-g asks it to go "
-                  "away, -fg ends it, -k leaves it; hirsel bind lists)",
+                  "away, -f ends it, -k leaves it; hirsel bind lists)",
                   node);
         break;
     case EACCES:
@@ -147,7 +147,7 @@ static int settrans_failed(const struct settrans *settrans, int error)
         shell_say(0, "%s: the translator ended before it answered (hirsel log says why)", node);
         break;
     case ETIMEDOUT:
-        shell_say(0, "%s: the translator does not answer (-t gives it more time, -fg ends it)",
+        shell_say(0, "%s: the translator does not answer (-t gives it more time, -f ends it)",
                   node);
         break;
     case EINVAL:

@@ -150,8 +150,6 @@ static struct translator *translator_new(struct fs *fs)
     if (!translator)
         return NULL;
     translator->fs = fs;
-    for (unsigned i = 0; i < LIFE_TRIES; i++)
-        translator->attempts[i] = (struct attempt){.translator = translator, .number = i};
     return translator;
 }
 

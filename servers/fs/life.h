@@ -45,12 +45,6 @@ struct stopper {
     void (*stopped)(struct stopper *stopper, int error);
 };
 
-/* How often a request in the translator's hands was given to it already. */
-struct attempt {
-    struct translator *translator;
-    unsigned number;
-};
-
 struct translator {
     struct translator *next;
     struct fs *fs;
@@ -68,20 +62,23 @@ struct translator {
     pid_t pid; /* 0: no process */
     uint64_t start_time;
     struct port *port;
+    unsigned in_hand;      /* requests that it has not answered */
+    struct ev_timer watch; /* runs while it has some */
+    bool greets;           /* a watch's question is on its way */
     struct ev_timer timer; /* of the ending */
     unsigned signals;      /* sent to end it */
     unsigned holds;        /* who still looks at it */
     bool forgotten;        /* freed once its process has ended and nobody looks at it */
     bool answered;         /* this process of it was up */
     bool exited;           /* init said so; what it sent before is still read */
-    bool killed;           /* its last process was, by SIGKILL */
+    bool killed;           /* its last process was, by somebody's SIGKILL */
+    bool hangs;            /* it is being ended because it did not answer */
     unsigned failures;     /* starts that failed one after another */
     int error;             /* of the last one */
     double failed_at;
     int start_timeout_ms;
     struct waiter *waiters;
     struct stopper *stoppers;
-    struct attempt attempts[LIFE_TRIES];
 };
 
 /* Read what a former life knew. */
@@ -124,6 +121,8 @@ void life_unawait(struct waiter *waiter);
  * ETIMEDOUT (no answer, not forced). */
 void life_stop(struct translator *translator, struct stopper *stopper);
 
+/* It has something in hand now: see that it does not hang. */
+void life_watch(struct translator *translator);
 /* The way to it broke: its end is awaited, and helped along. */
 void life_lost(struct translator *translator);
 

@@ -11,146 +11,9 @@
 #include "servers/fs/fs.h"
 #include "servers/fs/life.h"
 #include "servers/fs/name.h"
+#include "servers/fs/passing.h"
 #include "servers/fs/record.h"
 #include "servers/fs/space.h"
-
-/* A request on its way, while its translator is not up. */
-struct passing {
-    struct waiter waiter; /* first: a waiter is its passing */
-    struct translator *translator;
-    struct msg message; /* owned */
-    struct reply *reply;
-    uint64_t space;
-    unsigned tries; /* that went before */
-    bool cancelled;
-};
-
-static void forward(struct translator *translator, const struct msg *message, struct reply *reply,
-                    uint64_t space, unsigned tries);
-
-static void passing_free(struct passing *passing)
-{
-    msg_release(&passing->message);
-    free(passing);
-}
-
-static void passing_up(struct waiter *waiter, int error)
-{
-    struct passing *passing = (struct passing *)waiter;
-    struct reply *reply = passing->reply;
-
-    reply_on_cancel(reply, NULL, NULL);
-    if (error)
-        reply_error(reply, error);
-    else
-        forward(passing->translator, &passing->message, reply, passing->space, passing->tries);
-    passing_free(passing);
-}
-
-static void passing_cancelled(struct reply *reply, void *context)
-{
-    struct passing *passing = context;
-
-    /* Told from within reply_on_cancel: it was cancelled before it could wait. */
-    if (!passing->waiter.translator) {
-        passing->cancelled = true;
-        return;
-    }
-    life_unawait(&passing->waiter);
-    passing_free(passing);
-    reply_error(reply, ECANCELED);
-}
-
-/* Wait until the translator is up; `message` is kept. */
-static void pass_when_up(struct translator *translator, struct msg *message, struct reply *reply,
-                         pid_t guarded, uint64_t space, unsigned tries)
-{
-    struct passing *passing = calloc(1, sizeof(*passing));
-
-    if (!passing) {
-        reply_error(reply, ENOMEM);
-        return;
-    }
-    passing->waiter.up = passing_up;
-    passing->waiter.guarded = guarded;
-    passing->translator = translator;
-    passing->reply = reply;
-    passing->space = space;
-    passing->tries = tries;
-    msg_keep(message, &passing->message);
-    reply_on_cancel(reply, passing_cancelled, passing);
-    if (passing->cancelled) {
-        passing_free(passing);
-        reply_error(reply, ECANCELED);
-        return;
-    }
-    life_await(translator, &passing->waiter);
-}
-
-/* The way to the translator broke before it answered. */
-static void forward_broke(int error, struct msg *message, struct reply *reply, void *context)
-{
-    const struct attempt *attempt = context;
-    struct translator *translator = attempt->translator;
-
-    if (error != ECONNRESET && error != ENOTCONN && error != ECANCELED) {
-        reply_error(reply, error); /* an answer that could not be taken (EMFILE) */
-        return;
-    }
-    life_lost(translator);
-    /* Once more for an end of its own doing, which may well be this request's doing. How it ended
-     * is known only when it has: the first attempt waits for that in any case. */
-    if (attempt->number + 1 >= LIFE_TRIES || (attempt->number > 0 && !translator->killed)) {
-        reply_error(reply, EIO);
-        return;
-    }
-    pass_when_up(translator, message, reply, 0, 0, attempt->number + 1);
-}
-
-#define FIELD_SPACE 17 /* NodeRequest.space */
-
-/* `body` with NodeRequest.space behind it: of a field that comes twice the last one counts, so
- * nothing needs to be packed anew. How long it is then. */
-static size_t body_with_space(uint8_t *to, const struct msg *message, uint64_t space)
-{
-    uint8_t *at = to + message->length;
-
-    if (message->length)
-        memcpy(to, message->body, message->length);
-    *at++ = (uint8_t)(FIELD_SPACE << 3 | 0x80);
-    *at++ = FIELD_SPACE >> 4;
-    for (; space >= 0x80; space >>= 7)
-        *at++ = (uint8_t)(space | 0x80);
-    *at++ = (uint8_t)space;
-    return (size_t)(at - to);
-}
-
-static void forward(struct translator *translator, const struct msg *message, struct reply *reply,
-                    uint64_t space, unsigned tries)
-{
-    uint8_t small[1024];
-    size_t room = message->length + 16;
-    uint8_t *body = room > sizeof(small) ? malloc(room) : small;
-    struct msg passed = {.operation = message->operation, .request = message->request};
-    int error = body ? 0 : ENOMEM;
-
-    if (!error && tries == 0) {
-        passed.body = body;
-        passed.length = body_with_space(body, message, space);
-    } else if (!error) {
-        passed.body = message->body; /* it has the space from the first time */
-        passed.length = message->length;
-    }
-    if (!error && !translator->port)
-        error = ENOTCONN;
-    if (!error)
-        error = msg_forward(translator->port, &passed, reply, -1, forward_broke,
-                            &translator->attempts[tries]);
-    if (error)
-        forward_broke(error, &passed, reply, &translator->attempts[tries]);
-    if (body != small)
-        free(body);
-}
 
 /* ---- what fs answers by itself ---- */
 
@@ -447,8 +310,5 @@ void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, st
     }
     if (raw->operation == HIRSEL__NODE_OPERATION__NODE_OPEN && translator->record.kind == 'd')
         spaces_mark_placeholders(fs);
-    if (translator->state == TRANSLATOR_RUNNING && !self)
-        forward(translator, raw, reply, space, 0);
-    else
-        pass_when_up(translator, raw, reply, asker->guarded, space, 0);
+    pass_request(translator, raw, reply, space, asker->guarded);
 }

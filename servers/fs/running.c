@@ -21,6 +21,10 @@
 #define RETRY_SECONDS 1.0
 /* From a hang-up, or a first signal, to the next signal. */
 #define PATIENCE_SECONDS 2.0
+/* While a translator has requests in hand it is asked so often whether it is there at all, and has
+ * so long to say it: filling a file may take as long as it wants, hanging may not. */
+#define WATCH_SECONDS 10.0
+#define WATCH_TIMEOUT_MS 20000
 /* For the hang-up of a process that has ended: only a child of its could keep the connection. */
 #define DRAIN_SECONDS 0.5
 
@@ -96,11 +100,12 @@ static void process_forget(struct translator *translator, int status)
     struct port *port = translator->port;
 
     ev_timer_stop(translator->fs->server->loop, &translator->timer);
+    ev_timer_stop(translator->fs->server->loop, &translator->watch);
     translator->pid = 0;
     translator->signals = 0;
     translator->exited = false;
     translator->answered = false;
-    translator->killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    translator->killed = !asked && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     if (!asked)
         end_say(translator, status, was_up);
     /* What was in its hands comes back and waits: not yet for a new one. */
@@ -109,6 +114,7 @@ static void process_forget(struct translator *translator, int status)
     life_hold(translator);
     if (port)
         port_close(port);
+    translator->hangs = false;
     translator->state = TRANSLATOR_IDLE;
     state_save_or_say(translator);
     life_tell_stoppers(translator, 0);
@@ -256,6 +262,43 @@ static void greeted(int error, struct msg *answer, void *context)
     translator->failures = 0;
     translator->error = 0;
     life_tell_waiters(translator, 0);
+}
+
+/* ---- the watch ---- */
+
+static void watch_answered(int error, struct msg *answer, void *context)
+{
+    struct translator *translator = context;
+
+    (void)answer;
+    translator->greets = false;
+    if (error != ETIMEDOUT || translator->state != TRANSLATOR_RUNNING)
+        return;
+    log_line("translator %s (%s) hangs; it is ended", name_of(translator), translator->path);
+    translator->hangs = true;
+    running_end(translator);
+}
+
+static void watch_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct translator *translator = timer->data;
+    struct msg hello = {.operation = HIRSEL__NODE_OPERATION__NODE_OPTIONS};
+
+    (void)events;
+    if (translator->in_hand == 0 || translator->state != TRANSLATOR_RUNNING)
+        ev_timer_stop(loop, timer);
+    else if (!translator->greets)
+        translator->greets = msg_call_start(translator->port, &hello, WATCH_TIMEOUT_MS,
+                                            watch_answered, translator, NULL) == 0;
+}
+
+void life_watch(struct translator *translator)
+{
+    if (ev_is_active(&translator->watch))
+        return;
+    ev_timer_init(&translator->watch, watch_over, WATCH_SECONDS, WATCH_SECONDS);
+    translator->watch.data = translator;
+    ev_timer_start(translator->fs->server->loop, &translator->watch);
 }
 
 /* A translator asks nothing on the connection that we made. */

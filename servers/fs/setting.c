@@ -242,8 +242,9 @@ static int take_away(struct setting *setting, struct space *space, struct found 
         return error;
     }
     case FOUND_RECORD:
-        if (request->active && !request->passive)
-            return 0; /* the running one alone: it was stopped */
+        /* The running one alone was meant, and has been stopped: what is written down stays. */
+        if ((request->active || request->go_away) && !request->passive)
+            return 0;
         if (found->place.read_only)
             return EROFS;
         if (unlink(found->place.host) < 0)
@@ -276,12 +277,6 @@ static void setting_apply(struct setting *setting)
                     ? found_find(setting->fs, space, setting->self, setting->request->path, &found)
                     : ENOENT;
 
-    /* "-g NODE" alone asks the running one to go, and no more: what is written down stays. */
-    if (!error && setting->record.count == 0 && setting->request->go_away &&
-        found.kind == FOUND_RECORD) {
-        setting_end(setting, 0);
-        return;
-    }
     if (!error && setting->record.count == 0)
         error = take_away(setting, space, &found);
     else if (!error && is_passive(setting->request))
