@@ -92,7 +92,8 @@ static long on_host(struct slow *slow, long number, const long arguments[6])
     struct walk *walk = &slow->walk;
     long changed[6];
     bytes_copy(changed, arguments, sizeof changed);
-    if (walk->slash && walk->host_length > 1) {
+    /* Behind "." or ".." it would make an EISDIR of O_CREAT's EEXIST. */
+    if (walk->slash && walk->end == END_NAME && walk->host_length > 1) {
         if (walk->host_length + 1 >= PATH_LIMIT)
             return -ENAMETOOLONG;
         walk->host[walk->host_length++] = '/';
@@ -337,8 +338,10 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
     bool creates = shape->verb == VERB_MAKE_DIRECTORY || shape->verb == VERB_MAKE_NODE ||
                    shape->verb == VERB_MAKE_SYMLINK;
     bool removes = shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY;
-    bool opens_to_write = shape->verb == VERB_OPEN && !(flags & O_PATH) &&
-                          ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)));
+    bool opens_to_write =
+        shape->verb == VERB_OPEN && !(flags & O_PATH) &&
+        ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC))) &&
+        (walk->missing || !S_ISDIR(walk->status.st_mode)); /* EISDIR comes first */
     const struct space_entry *entry = walk->entry;
     bool folder = entry != NULL && (entry->flags & SPACE_DIRECTORY);
     if (entry != NULL && entry->kind == SPACE_HIDE)
@@ -360,7 +363,7 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
           ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) || walk->missing))))
         return -EROFS;
     if (entry != NULL && entry->kind == SPACE_SYMLINK && shape->verb == VERB_OPEN)
-        return -ELOOP;
+        return (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) ? -EEXIST : -ELOOP;
     return 0;
 }
 

@@ -115,7 +115,11 @@ static long rename_allows(const struct walk *from, const struct walk *to, unsign
     const struct space_entry *around = prefix_of(from, true);
     if (host && around != NULL && (around->flags & SPACE_READ_ONLY))
         return -EROFS;
-    return from->place == PLACE_HOST && from->missing ? -ENOENT : 0;
+    if (from->place == PLACE_HOST && from->missing)
+        return -ENOENT;
+    bool hidden = to->entry != NULL && to->entry->kind == SPACE_HIDE;
+    bool there = to->place == PLACE_HOST ? !to->missing : to->entry != NULL;
+    return (flags & RENAME_NOREPLACE) && there && !hidden ? -EEXIST : 0;
 }
 
 /* A slash at the end is the kernel's to judge. */
