@@ -245,9 +245,6 @@ START_TEST(survives_kill)
                        -1, unheard, NULL, &call);
         usleep((useconds_t)(round * 5000));
         client_kill(&client);
-        port_set_free(client.ports);
-        client.port = NULL;
-        client.ports = port_set_new(client.loop);
         client_restart(&client);
         for (int i = 0; i < 3; i++) {
             ck_assert_int_eq(client_stat(&client, names[i], &after), 0);

@@ -84,10 +84,12 @@ struct archive_file {
 
     /* The contents. */
     TAILQ_HEAD(, wanted) wanted;
-    uint64_t next;             /* the place of the entry that the reader comes to next */
-    struct node *current;      /* being extracted */
-    int descriptor;            /* its backing file */
-    uint64_t written, checked; /* in all; when the room was looked at last */
+    uint64_t next;        /* the place of the entry that the reader comes to next */
+    struct node *current; /* being extracted */
+    int descriptor;       /* its backing file */
+    uint64_t written;     /* bytes of contents, the one being extracted included */
+    uint64_t begun;       /* the same before it */
+    uint64_t checked;     /* the same when the room was looked at last */
     unsigned passes;
     bool stale; /* the file was changed in place */
 };

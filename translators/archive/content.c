@@ -47,6 +47,8 @@ static void current_end(struct archive_file *file, int error)
     struct node *node = file->current;
 
     file->current = NULL;
+    if (node && error != 0)
+        file->written = file->begun;
     /* What is left of the entry: where passing over is free libarchive does it with the next. */
     if (file->way != ACCESS_SEQUENTIAL)
         file->skipping = false;
@@ -80,7 +82,7 @@ static int room_check(struct archive_file *file, uint64_t more)
         translator_log("%s: contents would be larger than --max-size allows", file->path);
         return EFBIG;
     }
-    if (more < CHECK_BYTES && file->written - file->checked < CHECK_BYTES)
+    if (file->written >= file->checked && file->written - file->checked < CHECK_BYTES)
         return 0;
     file->checked = file->written;
     if (more > translator_space()) {
@@ -171,6 +173,7 @@ static void current_begin(struct archive_file *file, struct archive_entry *entry
     }
     file->current = node;
     file->descriptor = descriptor;
+    file->begun = file->written;
 }
 
 /* Whether an entry that nobody waits for is extracted in passing. */

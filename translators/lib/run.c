@@ -180,6 +180,7 @@ static int serve(void)
     /* SIGIO: somebody opens a file on which we hold a lease for a moment. */
     signal(SIGIO, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     library.mask = umask(077);
     error = service_start();
     if (error != 0)
