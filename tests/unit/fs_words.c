@@ -22,7 +22,7 @@ static void setup(void)
 {
     line = 1;
     position = 0;
-    memset(&words, 0, sizeof(words));
+    words_clear(&words);
 }
 
 static void teardown(void)
