@@ -51,6 +51,7 @@ void call_tell_cancel(struct call *call)
 /* Leave the call's place: an answer that is still to come goes nowhere. */
 static void call_leave(struct call *call)
 {
+    call->ended = true; /* whoever hears of it may try to cancel it, too */
     if (call->local) {
         struct reply *reply = call->local;
         reply->call = NULL;
@@ -135,7 +136,7 @@ int msg_send(struct port *port, const struct msg *message)
 {
     if (port->state >= PORT_ENDING)
         return ENOTCONN;
-    if (port_is_local(port))
+    if (port->local)
         return local_send(port, message);
     struct wire_header header = {
         .kind = WIRE_NOTICE,
@@ -173,9 +174,9 @@ static int call_start_local(struct call *call, const struct msg *message, int ti
 int call_start(struct call *call, const struct msg *message, int timeout_ms, bool *ended)
 {
     *ended = false;
-    if (port_is_local(call->port))
+    if (call->port->local && call->port->state == PORT_OPEN)
         return call_start_local(call, message, timeout_ms, ended);
-    int error = call_send(call, message);
+    int error = call_send(call, message); /* ENOTCONN on any port that has ended */
     if (error)
         free(call);
     else
@@ -204,9 +205,9 @@ int msg_call_start(struct port *port, const struct msg *message, int timeout_ms,
 
 void call_cancel(struct call *call)
 {
+    if (!call || call->ended)
+        return; /* at once, or by its own `done` */
     struct port *port = call->port;
-    if (call->ended)
-        return; /* by its own `done` */
     port_hold(port);
     call_leave(call);
     call_finish(call, ECANCELED, NULL, false);
@@ -288,7 +289,7 @@ int msg_call(struct port *port, const struct msg *message, struct msg *answer, i
         *answer = (struct msg){0};
     if (port->state >= PORT_ENDING)
         return ENOTCONN;
-    if (port_is_local(port))
+    if (port->local)
         return call_local(port, message, answer, timeout_ms);
     struct call call;
     call.port = port;

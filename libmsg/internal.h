@@ -125,6 +125,7 @@ struct port {
     int receive_timeout_ms; /* what SO_RCVTIMEO was set to */
     unsigned owed_count;    /* replies not yet answered, and those that are still queued */
     uint16_t tag_serial;
+    bool local;     /* has no socket */
     bool later;     /* is in the set's list of ports to attend to */
     bool stopped;   /* too many unanswered requests: not read */
     bool peer_gone; /* nothing can be sent any more; what was sent to us is still read */
@@ -173,10 +174,6 @@ void port_release(struct port *port);
 void port_end(struct port *port, int error, int call_error);
 /* End it from the loop: for places that must not call back. */
 void port_end_later(struct port *port, int error);
-static inline bool port_is_local(const struct port *port)
-{
-    return port->descriptor < 0 && port->state == PORT_OPEN;
-}
 
 /* ---- receiving (input.c) ---- */
 

@@ -176,7 +176,8 @@ int msg_call(struct port *port, const struct msg *message, struct msg *answer, i
 typedef void call_done(int error, struct msg *answer, void *context);
 int msg_call_start(struct port *port, const struct msg *message, int timeout_ms, call_done *done,
                    void *context, struct call **call);
-/* Stop waiting: the peer is told, `done` runs with ECANCELED before this returns. */
+/* Stop waiting: the peer is told, `done` runs with ECANCELED before this returns. NULL is harmless.
+ */
 void call_cancel(struct call *call);
 
 /* ---- waiting for messages without the loop ---- */

@@ -180,6 +180,7 @@ struct port *port_local(struct port_set *set, msg_handler *handler, void *contex
     struct port *port = port_new(set, -1, PORT_OPEN);
     if (!port)
         return NULL;
+    port->local = true;
     port->handler = handler;
     port->handler_context = context;
     port->peer = own_identity();

@@ -96,23 +96,18 @@ void reply_send(struct reply *reply, const struct msg *message)
     reply_unlink(reply);
     reply->next = port->set->free_replies;
     port->set->free_replies = reply;
-    if (message->error < 0 || message->error > 4095) {
-        struct msg broken = {.error = EIO};
-        if (port_is_local(port))
-            port->owed_count--;
-        if (port_is_local(port) && call)
-            local_answer(call, &broken);
-        else if (!port_is_local(port))
-            send_over_socket(port, operation, tag, &broken);
-    } else if (!port_is_local(port)) {
+    const struct msg no_errno = {.error = EIO};
+    if (message->error < 0 || message->error > 4095)
+        message = &no_errno;
+    if (!port->local) {
         send_over_socket(port, operation, tag, message);
-    } else {
-        port->owed_count--;
-        if (port->tap)
-            port->tap(port, TAP_SENT, WIRE_REPLY, message, 0, port->tap_context);
-        if (call)
-            local_answer(call, message);
+        return;
     }
+    port->owed_count--;
+    if (port->tap)
+        port->tap(port, TAP_SENT, WIRE_REPLY, message, 0, port->tap_context);
+    if (call)
+        local_answer(call, message);
 }
 
 void reply_error(struct reply *reply, int error)
@@ -152,18 +147,30 @@ struct port *reply_port(const struct reply *reply)
     return reply ? reply->port : NULL;
 }
 
+/* A reply of a local port whose caller still waits. */
+static struct reply *waited_for(const struct port *port)
+{
+    struct reply *reply = port->owed;
+    while (reply && !reply->call)
+        reply = reply->next;
+    return reply;
+}
+
 void replies_orphan(struct port *port, int call_error)
 {
     struct reply *reply;
-    while ((reply = port->owed)) {
+
+    /* Whoever is called back here may answer any of these replies, which ends it: so the list is
+     * looked at afresh each time, and a reply is not touched after its callback. */
+    while ((reply = waited_for(port))) {
         struct call *call = reply->call;
+        reply->call = NULL;
+        call->local = NULL;
+        call_finish(call, call_error, NULL, false);
+    }
+    while ((reply = port->owed)) {
         reply_unlink(reply);
         reply->port = NULL;
-        reply->call = NULL;
-        if (call) {
-            call->local = NULL;
-            call_finish(call, call_error, NULL, false);
-        }
         reply_cancel(reply);
     }
     port->owed_count = 0;

@@ -91,12 +91,21 @@ void port_set_free(struct port_set *set)
     set->closed = true;
     while (set->listeners)
         listener_close(set->listeners);
-    while (set->ports) {
-        struct port *port = set->ports;
+    /* No hang-up tells of these ends, so that a `done` may still close another port of the set:
+     * their memory stays until all have ended. */
+    struct port *ended = NULL;
+    struct port *port;
+    while ((port = set->ports)) {
+        port_hold(port);
         port->silent = true;
         port_end(port, 0, ECONNRESET);
+        port->next = ended;
+        ended = port;
     }
-    struct port *port;
+    while ((port = ended)) {
+        ended = port->next;
+        port_release(port);
+    }
     while ((port = set->later_head)) {
         set->later_head = port->later_next;
         port->later = false;

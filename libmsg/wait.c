@@ -123,7 +123,7 @@ int msg_wait(struct port *port, struct msg *message, struct reply **reply, int t
 
     *message = (struct msg){0};
     *reply = NULL;
-    if (port->state == PORT_CLOSED || port_is_local(port))
+    if (port->state == PORT_CLOSED || port->local)
         return ENOTCONN;
     port_hold(port);
     wait_begin(&wait, port, timeout_ms);
