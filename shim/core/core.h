@@ -35,6 +35,7 @@ struct core {
     char session[PATH_LIMIT]; /* the session's directory */
     size_t session_length;
     uint64_t space;
+    uint64_t own_node;                 /* in a translator: its id. Its mirror is its own to see */
     bool no_openat2; /* a seccomp filter of the host refuses it */
 };
 

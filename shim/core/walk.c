@@ -162,16 +162,13 @@ static bool todo_is_last(const struct walk *walk)
  * included: *ended is set. */
 static long node_leave(struct walk *walk, bool *ended)
 {
-    size_t rest_length, behind = walk->todo_at;
+    size_t behind = walk->todo_at;
     struct stat status;
-    walk_rest(walk, &rest_length);
     *ended = false;
-    if (rest_length == 0)
-        return 0;
     walk->todo_at -= 2; /* ".." is walked again behind the symlink */
     long result = node_status(walk, true, &status, ended);
     if (result < 0 || *ended)
-        return result;
+        return result == -ENOKEY ? -ENOENT : result; /* a symlink that dangles */
     walk->todo_at = behind;
     return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
 }
@@ -400,7 +397,7 @@ static long mirror_place(struct walk *walk, const char *host, size_t length)
         return 0;
     const char *at = host + session + 7;
     uint64_t translator;
-    if (!text_get_number(&at, &translator))
+    if (!text_get_number(&at, &translator) || translator == core->own_node)
         return 0;
     size_t id_end = (size_t)(at - host);
     const char *rest = at;

@@ -396,7 +396,7 @@ static long on_symlink_entry(struct slow *slow, long number, const long argument
     }
     if (shape->verb == VERB_ACCESS)
         return 0;
-    return -EPERM;
+    return shape->verb == VERB_QUERY ? -EOPNOTSUPP : -EPERM;
 }
 
 static long dispatch_place(struct slow *slow, long number, const long arguments[6])

@@ -127,6 +127,22 @@ static bool environment_read(char **environment)
     return false;
 }
 
+/* In a translator: whose mirror is to be seen as what it is. */
+static void own_node_read(char **environment)
+{
+    for (; *environment != NULL; environment++) {
+        const char *value = variable_value(*environment, "HIRSEL_NODE_DIRECTORY");
+        if (value == NULL)
+            continue;
+        size_t length = text_length(value);
+        while (length > 0 && value[length - 1] != '/')
+            length--;
+        const char *digits = value + length;
+        text_get_number(&digits, &the_shim.core.own_node);
+        return;
+    }
+}
+
 static bool table_map(void)
 {
     struct core *core = &the_shim.core;
@@ -200,6 +216,7 @@ __attribute__((constructor)) static void shim_start(int count, char **arguments,
     the_shim.caller.process = "/proc/self";
     the_shim.caller.write = memory_write;
     interpreter_find(vector);
+    own_node_read(environment);
     ways_start();
     ld_patch(copy, (void *)auxiliary_value(vector, AT_BASE), LD_PATCH_USUAL);
     __atomic_store_n(copy_slot(copy), (void *)(uintptr_t)shim_entry, __ATOMIC_RELEASE);

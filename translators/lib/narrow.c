@@ -77,7 +77,12 @@ static const int allowed[] = {
     SCMP_SYS(fcntl),
     SCMP_SYS(dup),
     SCMP_SYS(memfd_create),
+    /* What the shim asks of the kernel for the calls of this list. */
+    SCMP_SYS(openat2),
+    SCMP_SYS(getcwd),
+    SCMP_SYS(process_vm_writev),
     SCMP_SYS(openat),
+    SCMP_SYS(openat2),
     SCMP_SYS(open),
     SCMP_SYS(stat),
     SCMP_SYS(lstat),
