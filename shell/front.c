@@ -25,8 +25,9 @@ struct front {
     int pidfd;     /* the command's; -1: not started */
     pid_t command; /* 0: not started */
     pid_t attendant;
-    int status;    /* -1: the command runs */
-    bool orphaned; /* the attendant was killed: the command is our own child now */
+    int status;     /* -1: the command runs */
+    sigset_t early; /* signals that came before the command was there */
+    bool orphaned;  /* the attendant was killed: the command is our own child now */
 };
 
 /* Those that a program gets from its own faults are left alone. */
@@ -65,14 +66,29 @@ static void signal_pass(struct front *front, const struct signalfd_siginfo *info
     int number = (int)information->ssi_signo;
     struct process_details details;
 
+    if (number == SIGCHLD)
+        return;
+    if (front->pidfd < 0) {
+        sigaddset(&front->early, number);
+        return;
+    }
     /* What the kernel sends (from the terminal) goes to the whole group, the command included. */
-    if (front->pidfd < 0 || number == SIGCHLD || information->ssi_code == SI_KERNEL)
+    if (information->ssi_code == SI_KERNEL)
         return;
     if (number == SIGCONT &&
         (information->ssi_pid == (uint32_t)front->attendant ||
          process_details(front->command, &details) != 0 || details.state != 'T'))
         return;
     syscall(SYS_pidfd_send_signal, front->pidfd, number, NULL, 0);
+}
+
+/* What came before there was a command to pass it to. */
+static void early_pass(struct front *front)
+{
+    for (int number = 1; number <= SIGRTMAX; number++)
+        if (sigismember(&front->early, number) == 1)
+            syscall(SYS_pidfd_send_signal, front->pidfd, number, NULL, 0);
+    sigemptyset(&front->early);
 }
 
 static void signals_read(struct front *front)
@@ -116,6 +132,7 @@ static void event_run(struct front *front, const struct tree_event *event)
     switch (event->kind) {
     case TREE_STARTED:
         front->command = event->value;
+        early_pass(front);
         break;
     case TREE_STOPPED:
         front_stop(event->value);
@@ -180,10 +197,11 @@ static int front_wait(struct front *front)
 
         if (poll(watched, 2, -1) < 0)
             continue;
-        if (watched[1].fd >= 0 && watched[1].revents != 0)
+        /* Signals first: one that came before the command was there must not be taken for one
+         * that the command got itself. */
+        signals_read(front);
+        if (front->status < 0 && watched[1].fd >= 0 && watched[1].revents != 0)
             event_read(front);
-        if (watched[0].revents != 0 && front->status < 0)
-            signals_read(front);
     }
     if (foreground)
         terminal_take_back(terminal, getpgrp());
@@ -199,6 +217,7 @@ int tree_run(struct tree_plan *plan)
     sigset_t watched;
     int ends[2];
 
+    sigemptyset(&front.early);
     signals_choose(&watched);
     sigprocmask(SIG_BLOCK, &watched, &plan->mask);
     /* A shell may have started us with SIGCHLD ignored: then nobody could be waited for. */
