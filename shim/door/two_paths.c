@@ -88,8 +88,6 @@ static long link_allows(const struct walk *from, const struct walk *to)
 {
     bool host = to->place == PLACE_HOST;
     bool hidden = to->entry != NULL && to->entry->kind == SPACE_HIDE;
-    if (from->place == PLACE_HOST && from->slash && !S_ISDIR(from->status.st_mode))
-        return -ENOTDIR;
     if (to->end != END_NAME || (host && !to->missing) || (to->entry != NULL && !hidden))
         return -EEXIST;
     if (host && to->slash)
@@ -169,6 +167,30 @@ static long pair_run(struct pair *pair, long number, const long arguments[6])
     return result;
 }
 
+/* A walk that ends in a node knows only its text: a symlink in there may lead out again, and a
+ * record may be nobody's. */
+static long node_settle(struct walk *walk)
+{
+    bool ended = true;
+    while (walk->place == PLACE_NODE && ended) {
+        struct stat status;
+        long result = node_status(walk, false, &status, &ended);
+        if (result == -ENOKEY)
+            return -ENOENT;
+        if (result < 0 && ended)
+            return result;
+    }
+    return 0;
+}
+
+/* What link wants of what is linked, before it looks where to. */
+static long source_allows(const struct walk *from)
+{
+    if (from->missing)
+        return -ENOENT;
+    return from->slash && !S_ISDIR(from->status.st_mode) ? -ENOTDIR : 0;
+}
+
 static long pair_slow(long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
@@ -182,12 +204,16 @@ static long pair_slow(long number, const long arguments[6])
                             has_directories ? (int)arguments[shape->directory] : AT_FDCWD,
                             (const char *)arguments[shape->path],
                             options | (is_rename(number) ? WALK_NAME : 0));
-    if (result == 0 && !is_rename(number) && pair->from.place == PLACE_HOST && pair->from.missing)
-        result = -ENOENT;
+    if (result == 0)
+        result = node_settle(&pair->from);
+    if (result == 0 && !is_rename(number) && pair->from.place == PLACE_HOST)
+        result = source_allows(&pair->from);
     if (result == 0)
         result = walk_path(&pair->to, &the_shim.caller, view.table,
                            has_directories ? (int)arguments[shape->directory2] : AT_FDCWD,
                            (const char *)arguments[shape->path2], WALK_NODE_NAME | WALK_NAME);
+    if (result == 0)
+        result = node_settle(&pair->to);
     if (result == 0)
         result = pair_run(pair, number, arguments);
     if (result == -ESTALE)
