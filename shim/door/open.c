@@ -50,23 +50,26 @@ static long open_again_slowly(long number, const long arguments[6], long descrip
     return path_slow(number, arguments);
 }
 
-/* The program's own openat2, with its own restrictions: the kernel's to keep. */
-static long open_restricted(long number, const long arguments[6])
+/* The program's own openat2: its restrictions are the kernel's to keep; without any it is openat.
+ */
+static long open_restricted(const long arguments[6])
 {
-    long result = call_plain(number, arguments);
-    if (result != -ENOENT && result != -ELOOP)
-        return result;
     const struct open_how *how = (const struct open_how *)arguments[2];
+    /* The kernel looks at `how` before it looks for the path, and finds no empty one. */
+    long checked = system_call(SYS_openat2, -1, (long)"", arguments[2], arguments[3], 0, 0);
+    if (checked != -ENOENT)
+        return checked;
     if (how->resolve != 0)
-        return result;
-    return path_slow(number, arguments);
+        return call_plain(SYS_openat2, arguments);
+    const long open[6] = {arguments[0], arguments[1], (long)how->flags, (long)how->mode};
+    return open_call(SYS_openat, open);
 }
 
 long open_call(long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
     if (number == SYS_openat2)
-        return open_restricted(number, arguments);
+        return open_restricted(arguments);
     int directory = shape->directory >= 0 ? (int)arguments[shape->directory] : AT_FDCWD;
     const char *path = (const char *)arguments[shape->path];
     unsigned flags =

@@ -341,7 +341,7 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
     bool opens_to_write =
         shape->verb == VERB_OPEN && !(flags & O_PATH) &&
         ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC))) &&
-        (walk->missing || !S_ISDIR(walk->status.st_mode)); /* EISDIR comes first */
+        (walk->missing || S_ISREG(walk->status.st_mode)); /* else the kernel has other errors */
     const struct space_entry *entry = walk->entry;
     bool folder = entry != NULL && (entry->flags & SPACE_DIRECTORY);
     if (entry != NULL && entry->kind == SPACE_HIDE)
@@ -356,6 +356,11 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
         table_has_below(walk->table, walk->name, walk->name_length))
         return -EBUSY;
     if (walk->read_only && !walk->missing && creates)
+        return -EEXIST;
+    if (walk->place == PLACE_HOST && walk->slash && !walk->missing &&
+        !S_ISDIR(walk->status.st_mode) && !(shape->traits & TRAIT_NAMES) && !(flags & O_CREAT))
+        return -ENOTDIR;
+    if (walk->read_only && !walk->missing && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
     if (walk->read_only &&
         ((shape->traits & TRAIT_CHANGES) ||
