@@ -363,7 +363,7 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
     if (walk->read_only && !walk->missing && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
     if (walk->read_only &&
-        ((shape->traits & TRAIT_CHANGES) ||
+        (((shape->traits & TRAIT_CHANGES) && (!walk->missing || creates || removes)) ||
          (opens_to_write && !(walk->missing && !(flags & O_CREAT)) &&
           ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) || walk->missing))))
         return -EROFS;
