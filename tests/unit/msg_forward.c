@@ -66,6 +66,10 @@ static void pass_on(struct port *port, struct msg *message, struct reply *reply,
 {
     (void)port;
     (void)context;
+    if (!board.to) {
+        reply_error(reply, EHOSTUNREACH);
+        return;
+    }
     board.error = msg_forward(board.to, message, reply, board.timeout_ms,
                               board.retry ? try_second : NULL, NULL);
     if (board.error && reply)
@@ -286,19 +290,27 @@ START_TEST(forwarder_closes_the_way)
 }
 END_TEST
 
+static void forget_back(struct port *port, int error, void *context)
+{
+    (void)port;
+    (void)error;
+    board.to = NULL;
+    ++*(int *)context;
+}
+
 START_TEST(not_passed_on)
 {
     /* Where it fails at once the reply is still the forwarder's. */
     struct outcome outcome = {0};
     struct msg message = {.operation = 3};
-    struct hangups hangups = {0};
-    port_on_hangup(back, note_hangup, &hangups);
+    int gone = 0;
+    port_on_hangup(back, forget_back, &gone);
     port_close(behind);
     /* still unaware: the way is found broken at sending */
     ck_assert_int_eq(msg_call_start(client, &message, -1, note_outcome, &outcome, NULL), 0);
     run_until(&world, &outcome.count, 1);
     ck_assert(outcome.error == EHOSTUNREACH || outcome.error == ECONNRESET);
-    run_until(&world, &hangups.count, 1);
+    run_until(&world, &gone, 1);
 }
 END_TEST
 
