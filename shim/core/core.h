@@ -16,7 +16,9 @@
 #include "shim/core/space.h"
 
 #define PATH_LIMIT 4096 /* with the NUL, as the kernel has it (PATH_MAX) */
-#define LINKS_LIMIT 40  /* symlinks in one walk, as the kernel has it (MAXSYMLINKS) */
+/* Of a session's directory, with the NUL: a socket's path below it has 108 bytes (unix(7)). */
+#define SESSION_LIMIT 108
+#define LINKS_LIMIT 40 /* symlinks in one walk, as the kernel has it (MAXSYMLINKS) */
 
 /* The reserved root, which exists on no host, and what a node's record begins with. */
 #define RESERVED_ROOT "/.hirsel"
@@ -32,11 +34,11 @@
 struct core {
     const struct space_header *header; /* the table, mapped; NULL: no session */
     const struct space_net *net;
-    char session[PATH_LIMIT]; /* the session's directory */
+    char session[SESSION_LIMIT]; /* the session's directory */
     size_t session_length;
     uint64_t space;
-    uint64_t own_node;                 /* in a translator: its id. Its mirror is its own to see */
-    bool no_openat2; /* a seccomp filter of the host refuses it */
+    uint64_t own_node; /* in a translator: its id. Its mirror is its own to see */
+    bool no_openat2;   /* a seccomp filter of the host refuses it */
 };
 
 struct caller {
@@ -58,6 +60,9 @@ const struct space_entry *table_find(const struct space_snapshot *table, const c
                                      size_t length);
 /* The entry with the longest path that `name` is or lies below. */
 const struct space_entry *table_cover(const struct space_snapshot *table, const char *name,
+                                      size_t length);
+/* The bind or node that `name` is or lies below: what is hidden, and a symlink, hold nothing. */
+const struct space_entry *table_mount(const struct space_snapshot *table, const char *name,
                                       size_t length);
 /* Whether some entry lies strictly below `name`. */
 bool table_has_below(const struct space_snapshot *table, const char *name, size_t length);

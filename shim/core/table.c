@@ -80,6 +80,17 @@ const struct space_entry *table_cover(const struct space_snapshot *table, const 
     return table_find(table, name, 0);
 }
 
+const struct space_entry *table_mount(const struct space_snapshot *table, const char *name,
+                                      size_t length)
+{
+    const struct space_entry *entry = table_cover(table, name, length);
+    while (entry != NULL && entry->kind != SPACE_BIND && entry->kind != SPACE_NODE) {
+        length = entry->name - entry->path - 1;
+        entry = table_cover(table, name, length);
+    }
+    return entry;
+}
+
 bool table_has_below(const struct space_snapshot *table, const char *name, size_t length)
 {
     const struct space_entry *entries = table_entries(table);

@@ -56,24 +56,19 @@ static long place_set(struct walk *walk)
         return 0;
     }
     const struct space_entry *cover =
-        walk->table == NULL ? NULL : table_cover(walk->table, walk->name, walk->name_length);
+        walk->table == NULL ? NULL : table_mount(walk->table, walk->name, walk->name_length);
+    walk->mount_length = cover == NULL ? 0 : cover->path_length;
     if (cover == NULL)
         return host_set(walk, "", 0, 0);
     walk->touched = true;
     walk->read_only = (cover->flags & SPACE_READ_ONLY) != 0;
     if (cover->path_length == walk->name_length)
         walk->entry = cover;
-    switch (cover->kind) {
-    case SPACE_BIND:
+    if (cover->kind == SPACE_BIND)
         return host_set(walk, table_text(walk->table, cover->target), cover->target_length,
                         cover->path_length);
-    case SPACE_NODE:
-        node_set(walk, cover->translator, cover->path_length);
-        return 0;
-    default:
-        /* A current directory below a name that was hidden afterwards: it goes on as the host's. */
-        return host_set(walk, "", 0, 0);
-    }
+    node_set(walk, cover->translator, cover->path_length);
+    return 0;
 }
 
 static long name_push(struct walk *walk, const char *component, size_t length)
@@ -94,6 +89,24 @@ static void name_pop(struct walk *walk)
     while (walk->name_length > 0 && walk->name[--walk->name_length] != '/')
         ;
     walk->name[walk->name_length] = '\0';
+}
+
+/* Up by one. Below its mount the walk goes up on the host, as the kernel does: the name may be
+ * that of something else by now, which was hidden or bound over where the walk started. */
+static long go_up(struct walk *walk)
+{
+    bool inside = walk->place == PLACE_HOST && walk->name_length > walk->mount_length;
+    name_pop(walk);
+    if (!inside)
+        return place_set(walk);
+    walk->missing = false;
+    walk->entry = NULL;
+    while (walk->host_length > 1 && walk->host[--walk->host_length] != '/')
+        ;
+    if (walk->host_length == 0)
+        walk->host_length = 1;
+    walk->host[walk->host_length] = '\0';
+    return 0;
 }
 
 /* Put a symlink's text in front of what is still to be walked. */
@@ -220,8 +233,7 @@ static long link_enter(struct walk *walk, bool last)
             return -ELOOP;
         return walk_from_host(walk, walk->link, (size_t)length);
     }
-    name_pop(walk);
-    long result = place_set(walk);
+    long result = go_up(walk);
     return result < 0 ? result : todo_splice(walk, walk->link, (size_t)length);
 }
 
@@ -268,6 +280,7 @@ static long entry_step(struct walk *walk, const struct space_entry *entry, bool 
         return 0;
     default:
         walk->place = PLACE_HOST;
+        walk->mount_length = walk->name_length;
         walk->read_only = (entry->flags & SPACE_READ_ONLY) != 0;
         result = host_set(walk, table_text(walk->table, entry->target), entry->target_length,
                           walk->name_length);
@@ -308,8 +321,7 @@ static long step(struct walk *walk, const char *component, size_t length, bool l
             if (left < 0 || ended)
                 return left;
         }
-        name_pop(walk);
-        long result = place_set(walk);
+        long result = go_up(walk);
         if (result == 0 && walk->place == PLACE_HOST)
             result = host_status(walk->host, &walk->status);
         return result;
@@ -488,6 +500,7 @@ long walk_from_host(struct walk *walk, const char *host, size_t length)
     walk->place = PLACE_HOST;
     walk->missing = false;
     walk->entry = NULL;
+    walk->mount_length = base;
     walk->touched = walk->touched || bind != NULL;
     walk->read_only = bind != NULL && (bind->flags & SPACE_READ_ONLY) != 0;
     bytes_copy(walk->host, host, length);
@@ -508,6 +521,7 @@ static void walk_begin(struct walk *walk, const struct caller *caller,
     walk->name_length = 0;
     walk->name[0] = '\0';
     walk->node_name_length = 0;
+    walk->mount_length = 0;
     walk->entry = NULL;
     walk->read_only = false;
     walk->touched = false;

@@ -56,9 +56,10 @@ struct walk {
     const struct space_entry *entry; /* the table's entry at exactly this name, or NULL */
     bool touched;                    /* the way met the table, a node or a mirror: the kernel
                                       * alone would have gone another one */
-    bool read_only;                  /* below a read-only bind */
-    bool missing;                    /* PLACE_HOST: the last component is not there */
-    bool slash;                      /* the path ended with a slash */
+    size_t mount_length; /* PLACE_HOST: how much of `name` is that of the bind it lies below */
+    bool read_only;      /* below a read-only bind */
+    bool missing;        /* PLACE_HOST: the last component is not there */
+    bool slash;          /* the path ended with a slash */
     enum path_end end;
     struct stat status; /* PLACE_HOST and not missing: lstat of it */
 

@@ -9,13 +9,15 @@
 #include "shim/core/core.h"
 #include "shim/core/walk.h"
 
+/* In the file's own data and not in .bss: a mapping less at every exec. */
+#define IN_DATA __attribute__((section(".data")))
 #define HIDDEN __attribute__((visibility("hidden")))
 
 /* All that the shim knows; set once, before the program's first instruction. */
 struct shim {
     struct core core;
     struct caller caller;
-    char door[PATH_LIMIT]; /* SESSION/spaces/ID/lib, what LD_LIBRARY_PATH begins with */
+    char door[SESSION_LIMIT + 40]; /* SESSION/spaces/ID/lib, what LD_LIBRARY_PATH begins with */
     size_t door_length;
     char interpreter[256]; /* of the programs that can come in by this door: ld.so's path */
 };

@@ -14,7 +14,7 @@
 #include "shim/patch/copy.h"
 #include "shim/patch/ld_patch.h"
 
-struct shim the_shim;
+struct shim the_shim IN_DATA;
 
 /* libc's first function: where to look for the copy that we came with. */
 extern void __libc_start_main(void);
@@ -51,7 +51,8 @@ static bool door_parse(const char *value, size_t length)
     size_t digits = length - 4;
     while (digits > 0 && value[digits - 1] >= '0' && value[digits - 1] <= '9')
         digits--;
-    if (digits == length - 4 || digits < 8 || !text_equal(value + digits - 8, 8, "/spaces/", 8))
+    if (digits == length - 4 || digits < 8 || digits - 8 >= sizeof core->session ||
+        !text_equal(value + digits - 8, 8, "/spaces/", 8))
         return false;
     const char *at = value + digits;
     if (!text_get_number(&at, &core->space))

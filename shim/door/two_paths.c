@@ -27,7 +27,7 @@ static const struct space_entry *prefix_of(const struct walk *walk, bool parent)
     size_t length = walk->name_length;
     while (parent && length > 0 && walk->name[--length] != '/')
         ;
-    const struct space_entry *entry = table_cover(walk->table, walk->name, length);
+    const struct space_entry *entry = table_mount(walk->table, walk->name, length);
     return entry != NULL && entry->kind == SPACE_BIND ? entry : NULL;
 }
 

@@ -27,7 +27,7 @@ static struct {
     int mover;
     bool apart; /* threads may have current directories of their own: nothing relative is kept */
     volatile struct space_changes *changes;
-} memory;
+} memory IN_DATA;
 
 static uint64_t time_stamp(void)
 {
