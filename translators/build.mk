@@ -28,3 +28,7 @@ $(TRANSLATOR_CLIENT): WARN += -Wno-conversion -Wno-format-truncation
 $(foreach test,$(TRANSLATOR_TESTS),$(eval UNIT_LINK_$(test) := $(TRANSLATOR_CLIENT)))
 $(TRANSLATOR_TESTS:%=$(B)/tests/unit/%): | $(TRANSLATORS)
 $(foreach test,$(filter archive_%,$(TRANSLATOR_TESTS)),$(eval UNIT_LIBS_$(test) := -larchive))
+
+FUZZ_LINK_archive_fuzz := $(LIBTRANSLATOR_OBJECTS) \
+	$(filter-out %/main.o,$(patsubst %.c,$(B)/obj/%.o,$(wildcard translators/archive/*.c)))
+FUZZ_LIBS_archive_fuzz := -larchive -lseccomp

@@ -44,6 +44,7 @@ STAILQ_HEAD(pending_list, pending);
 struct wanted {
     TAILQ_ENTRY(wanted) entry;
     struct node *node;
+    unsigned begins; /* how often the reader began anew for it */
 };
 
 enum access_way {

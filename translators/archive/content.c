@@ -14,6 +14,8 @@
  * to begin again, so that opens in a bad order do not read all headers each time. */
 #define AHEAD_MAX 65536
 #define FAILURES_MAX 16
+/* Once to come back to what lies behind, once more where the reader broke down on the way. */
+#define BEGINS_MAX 2
 
 static struct wanted *wanted_find(struct archive_file *file, const struct node *node)
 {
@@ -118,6 +120,22 @@ static int block_write(struct archive_file *file, const char *bytes, size_t leng
     return error;
 }
 
+/* It is not tried again, lest every pass break down at it. */
+static void content_lose(struct archive_file *file, const struct node *node)
+{
+    uint64_t place = data_place(node_data(node));
+
+    if (file->nodes && place < file->room)
+        file->nodes[place] = NULL;
+}
+
+static bool content_is_lost(const struct archive_file *file, const struct node *node)
+{
+    uint64_t place = data_place(node_data(node));
+
+    return file->way != ACCESS_DIRECT && (place >= file->room || file->nodes[place] != node);
+}
+
 /* One piece of the entry at hand, written or passed over. */
 static void piece_take(struct archive_file *file)
 {
@@ -148,8 +166,10 @@ static void piece_take(struct archive_file *file)
         break;
     }
     /* A warning too: what was read may not be what was packed (a wrong checksum). */
-    if (file->current)
+    if (file->current) {
         damage_log(file, file->current);
+        content_lose(file, file->current);
+    }
     file->skipping = false;
     current_end(file, EIO);
     if (result == ARCHIVE_FATAL)
@@ -225,16 +245,21 @@ static void entry_reach(struct archive_file *file)
     }
 }
 
-static bool reader_ensure(struct archive_file *file, uint64_t place)
+static int reader_ensure(struct archive_file *file, struct wanted *wanted)
 {
-    if (file->reader && place >= file->next)
-        return true;
+    if (file->reader && data_place(node_data(wanted->node)) >= file->next)
+        return 0;
+    if (++wanted->begins > BEGINS_MAX) {
+        translator_log("%s: %s: its content is not found", file->path, node_name(wanted->node));
+        return EIO;
+    }
     reader_close(&file->reader);
     file->reader = reader_open(&file->source, 0, READ_ANY);
     file->next = 0;
     file->failures = 0;
+    file->skipping = false;
     file->passes++;
-    return file->reader != NULL;
+    return file->reader ? 0 : ENOMEM;
 }
 
 /* Plain tar: begin at the header itself. */
@@ -258,8 +283,11 @@ static void direct_begin(struct archive_file *file, struct node *node)
 }
 
 /* Go towards the node that has waited longest. */
-static void step(struct archive_file *file, struct node *node)
+static void step(struct archive_file *file, struct wanted *wanted)
 {
+    struct node *node = wanted->node;
+    int error;
+
     if (!source_unchanged(&file->source)) {
         if (!file->stale)
             translator_log("%s: was changed in place: what was not opened yet is lost; set the "
@@ -272,12 +300,16 @@ static void step(struct archive_file *file, struct node *node)
         /* No entry brought content: an empty file. */
         current_begin(file, NULL, node);
         current_end(file, 0);
+    } else if (content_is_lost(file, node)) {
+        node_settle(file, node, EIO);
     } else if (file->way == ACCESS_DIRECT) {
         direct_begin(file, node);
-    } else if (!reader_ensure(file, data_place(node_data(node)))) {
-        all_fail(file, ENOMEM);
     } else {
-        entry_reach(file);
+        error = reader_ensure(file, wanted);
+        if (error != 0)
+            node_settle(file, node, error);
+        else
+            entry_reach(file);
     }
 }
 
@@ -289,7 +321,7 @@ static bool content_step(struct archive_file *file)
     if (file->reader && file->skipping && (file->current || wanted))
         piece_take(file);
     else if (wanted)
-        step(file, wanted->node);
+        step(file, wanted);
     else
         return false;
     return true;

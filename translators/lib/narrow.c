@@ -82,7 +82,6 @@ static const int allowed[] = {
     SCMP_SYS(getcwd),
     SCMP_SYS(process_vm_writev),
     SCMP_SYS(openat),
-    SCMP_SYS(openat2),
     SCMP_SYS(open),
     SCMP_SYS(stat),
     SCMP_SYS(lstat),
