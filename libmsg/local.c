@@ -19,7 +19,7 @@ static int view_of(struct msg *view, const struct msg *message)
     return error;
 }
 
-static int check_limits(const struct msg *message)
+static inline int check_limits(const struct msg *message)
 {
     return message->length > WIRE_BODY_MAX || message->descriptor_count > WIRE_DESCRIPTORS_MAX
                ? EMSGSIZE
@@ -75,6 +75,14 @@ void local_answer(struct call *call, const struct msg *message)
 {
     struct msg view;
     call->local = NULL;
+    if (message->length == 0 && message->descriptor_count == 0 && call->blocking) {
+        if (call->answer && !message->error) {
+            *call->answer = *message;
+            call->answer->storage = NULL;
+        }
+        call_finish(call, message->error, NULL, true);
+        return;
+    }
     int error = check_limits(message);
     if (!error)
         error = view_of(&view, message);

@@ -128,6 +128,25 @@ static void bare_call_descriptor(void *state)
     close(got);
 }
 
+/* The least that a server of many connections does, which can't sleep in recv. */
+static void bare_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)events;
+    unsigned char packet[65536 + 48];
+    ssize_t n = recv(watcher->fd, packet, sizeof packet, MSG_DONTWAIT);
+    if (n <= 0 || send(watcher->fd, packet, (size_t)n, MSG_NOSIGNAL) < 0)
+        ev_break(loop, EVBREAK_ALL);
+}
+
+static void bare_serve_loop(int descriptor)
+{
+    struct ev_loop *loop = ev_default_loop(0);
+    ev_io watcher;
+    ev_io_init(&watcher, bare_readable, descriptor, EV_READ);
+    ev_io_start(loop, &watcher);
+    ev_run(loop, 0);
+}
+
 /* ---- libmsg ---- */
 
 static void answer_empty(struct port *port, struct msg *message, struct reply *reply, void *context)
@@ -136,15 +155,6 @@ static void answer_empty(struct port *port, struct msg *message, struct reply *r
     (void)message;
     (void)context;
     reply_error(reply, 0);
-}
-
-static void answer_descriptor(struct port *port, struct msg *message, struct reply *reply,
-                              void *context)
-{
-    (void)port;
-    (void)message;
-    struct msg answer = {.descriptors = context, .descriptor_count = 1};
-    reply_send(reply, &answer);
 }
 
 static void serve_port(int descriptor, msg_handler *handler, void *context)
@@ -158,15 +168,32 @@ static void serve_port(int descriptor, msg_handler *handler, void *context)
     ev_run(loop, 0); /* until the last port is gone */
 }
 
-static void msg_serve(int descriptor)
+static void msg_serve_loop(int descriptor)
 {
     serve_port(descriptor, answer_empty, NULL);
+}
+
+static void serve_waiting(int descriptor, int *passed)
+{
+    struct port_set *set = port_set_new(ev_default_loop(0));
+    struct port *port;
+    struct reply *reply = NULL;
+    struct msg message, answer = {.descriptors = passed, .descriptor_count = passed ? 1 : 0};
+    if (!set || port_adopt(set, descriptor, false, &port))
+        _exit(1);
+    while (!msg_reply_wait(port, reply, &answer, &message, &reply, -1))
+        msg_release(&message);
+}
+
+static void msg_serve(int descriptor)
+{
+    serve_waiting(descriptor, NULL);
 }
 
 static void msg_serve_descriptor(int descriptor)
 {
     int passed = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    serve_port(descriptor, answer_descriptor, &passed);
+    serve_waiting(descriptor, &passed);
 }
 
 static void *msg_open(int descriptor)
@@ -269,12 +296,24 @@ static struct way ways[] = {
      .open = bare_open,
      .call = bare_call,
      .calls = 2000},
-    {.name = "libmsg",
+    {.name = "libmsg, reply-and-wait",
      .serve = msg_serve,
      .open = msg_open,
      .call = msg_call_once,
      .calls = 2000,
      .reference = "bare SEQPACKET"},
+    {.name = "bare, server on libev",
+     .serve = bare_serve_loop,
+     .open = bare_open,
+     .call = bare_call,
+     .calls = 2000,
+     .reference = "bare SEQPACKET"},
+    {.name = "libmsg, server on libev",
+     .serve = msg_serve_loop,
+     .open = msg_open,
+     .call = msg_call_once,
+     .calls = 2000,
+     .reference = "bare, server on libev"},
     {.name = "bare, a descriptor back",
      .serve = bare_serve_descriptor,
      .open = bare_open,
@@ -286,13 +325,13 @@ static struct way ways[] = {
      .call = msg_call_descriptor,
      .calls = 2000,
      .reference = "bare, a descriptor back"},
-    {.name = "libmsg, local port", .open = local_open, .call = msg_call_once, .calls = LOCAL_CALLS},
     {.name = "D-Bus (sd-bus, no daemon)",
      .serve = bus_serve,
      .open = bus_open,
      .call = bus_call,
      .calls = 500,
      .reference = "bare SEQPACKET"},
+    {.name = "libmsg, local port", .open = local_open, .call = msg_call_once, .calls = LOCAL_CALLS},
 };
 
 #define WAYS (sizeof ways / sizeof *ways)
