@@ -103,8 +103,6 @@ static long go_up(struct walk *walk)
     walk->entry = NULL;
     while (walk->host_length > 1 && walk->host[--walk->host_length] != '/')
         ;
-    if (walk->host_length == 0)
-        walk->host_length = 1;
     walk->host[walk->host_length] = '\0';
     return 0;
 }
@@ -210,7 +208,7 @@ static long link_enter(struct walk *walk, bool last)
     if (length < 0)
         return length;
     if (text_begins(walk->link, (size_t)length, RECORD_START, RECORD_START_LENGTH)) {
-        if (last && (walk->options & WALK_NODE_NAME))
+        if (last && (walk->options & WALK_NODE_NAME) && is_not_followed(walk))
             return 0;
         struct node_reference *node = &walk->node;
         node->device = walk->status.st_dev;

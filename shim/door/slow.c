@@ -355,6 +355,8 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
     if (removes_folder && walk->table != NULL &&
         table_has_below(walk->table, walk->name, walk->name_length))
         return -EBUSY;
+    if (walk->place == PLACE_HOST && walk->slash && walk->end == END_NAME && (flags & O_CREAT))
+        return -EISDIR;
     if (walk->read_only && !walk->missing && creates)
         return -EEXIST;
     if (walk->place == PLACE_HOST && walk->slash && !walk->missing &&
