@@ -1,3 +1,4 @@
+#include "servers/lib/door.h"
 #include "servers/fs/space.h"
 
 #include <dirent.h>
@@ -82,23 +83,17 @@ static void origin_read(const char *path, struct space *space)
 /* The door: the same libc copy as the default space's. init makes that one. */
 static int door_copy(const struct fs *fs, const char *directory)
 {
-    char from[PATH_MAX], to[PATH_MAX], text[PATH_MAX];
+    char from[PATH_MAX], text[PATH_MAX];
     ssize_t length;
     int error = path_of(fs, "", 0, "/lib/libc.so.6", from);
 
     if (error)
         return error;
-    if (snprintf(to, sizeof(to), "%s/lib", directory) >= (int)sizeof(to))
-        return ENAMETOOLONG;
-    if (mkdir(to, 0700) < 0 && errno != EEXIST)
-        return errno;
     length = readlink(from, text, sizeof(text) - 1);
     if (length < 0)
         return errno == ENOENT ? 0 : errno; /* a session without a door, as tests have it */
     text[length] = '\0';
-    if (snprintf(to, sizeof(to), "%s/lib/libc.so.6", directory) >= (int)sizeof(to))
-        return ENAMETOOLONG;
-    return symlink(text, to) < 0 ? errno : 0;
+    return door_make(directory, text);
 }
 
 /* ---- making ---- */

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "servers/lib/door.h"
 #include "servers/lib/installed.h"
 #include "servers/lib/server.h"
 
@@ -255,9 +256,9 @@ int copy_ensure(struct init *init)
             error = copy_ensure_in(original, shim, directory, name, copy, sizeof copy);
     }
     if (error == 0)
-        error = path_make(door, sizeof door, "%s/spaces/0/lib/libc.so.6", init->directory);
-    if (error == 0 && symlink(copy, door) != 0)
-        error = errno;
+        error = path_make(door, sizeof door, "%s/spaces/0", init->directory);
+    if (error == 0)
+        error = door_make(door, copy);
     if (error != 0)
         incomplete_add(init, "programs are not retargeted: no libc copy of %s: %s", original,
                        strerror(error));
