@@ -39,6 +39,7 @@ struct way {
     void (*call)(void *state);
     int calls;             /* in a batch */
     const char *reference; /* the way it is compared with */
+    const char *also;      /* another, told without a limit; may be NULL */
     double limit;          /* of that comparison, or of the ns; 0: none */
     void *state;
     pid_t server;
@@ -316,6 +317,7 @@ static struct way ways[] = {
      .call = msg_call_once,
      .calls = 2000,
      .reference = "bare, server on libev",
+     .also = "bare SEQPACKET",
      .limit = 1.15},
     {.name = "bare, a descriptor back",
      .serve = bare_serve_descriptor,
@@ -400,28 +402,27 @@ static const struct way *way_named(const char *name)
     return NULL;
 }
 
-/* What a way's limit is about: its ratio to its reference, or its nanoseconds. */
-static double result(const struct way *way, int batches)
+static double ratio(const struct way *way, const char *reference, int batches)
 {
     double ratios[BATCHES_MAX];
-    if (!way->reference)
-        return median(way->samples, batches);
-    const struct way *reference = way_named(way->reference);
+    const struct way *other = way_named(reference);
     for (int b = 0; b < batches; b++)
-        ratios[b] = way->samples[b] / reference->samples[b];
+        ratios[b] = way->samples[b] / other->samples[b];
     return median(ratios, batches);
 }
 
 /* A row of the table; whether its limit held. */
 static bool report(const char *where, const struct way *way, int batches)
 {
-    double measured = result(way, batches);
+    double ns = median(way->samples, batches);
+    double measured = way->reference ? ratio(way, way->reference, batches) : ns;
     bool held = way->limit <= 0 || measured <= way->limit;
-    printf("| %s | %s | %.0f |", where, way->name, median(way->samples, batches));
+    printf("| %s | %s | %.0f |", where, way->name, ns);
     if (way->reference)
-        printf(" %.2f × %s |", measured, way->reference);
-    else
-        printf(" |");
+        printf(" %.2f × %s", measured, way->reference);
+    if (way->also)
+        printf(", %.2f × %s", ratio(way, way->also, batches), way->also);
+    printf(" |");
     if (way->limit > 0)
         printf(" %g | %s |\n", way->limit, held ? "yes" : "no");
     else
