@@ -8,3 +8,6 @@ $(SERVERLIB): $(SERVERLIB_OBJECTS)
 	@mkdir -p $(@D)
 	rm -f $@
 	$(AR) rcs $@ $^
+
+UNIT_LINK_server_lib := $(SERVERLIB)
+UNIT_LIBS_server_lib := -lseccomp
