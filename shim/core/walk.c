@@ -107,6 +107,14 @@ static long go_up(struct walk *walk)
     return 0;
 }
 
+static bool todo_is_last(const struct walk *walk)
+{
+    for (size_t i = walk->todo_at; i < walk->todo_length; i++)
+        if (walk->todo[i] != '/')
+            return false;
+    return true;
+}
+
 /* Put a symlink's text in front of what is still to be walked. */
 static long todo_splice(struct walk *walk, const char *text, size_t length)
 {
@@ -139,7 +147,10 @@ static long todo_splice(struct walk *walk, const char *text, size_t length)
         walk->name_length = 0;
         walk->name[0] = '\0';
         walk->place = PLACE_HOST;
-        return place_set(walk);
+        long result = place_set(walk);
+        if (result == 0 && walk->place == PLACE_HOST && todo_is_last(walk))
+            result = host_status(walk->host, &walk->status);
+        return result;
     }
     return 0;
 }
@@ -157,14 +168,6 @@ static bool todo_next(struct walk *walk, const char **component, size_t *length)
         walk->todo_at++;
         (*length)++;
     }
-    return true;
-}
-
-static bool todo_is_last(const struct walk *walk)
-{
-    for (size_t i = walk->todo_at; i < walk->todo_length; i++)
-        if (walk->todo[i] != '/')
-            return false;
     return true;
 }
 
@@ -290,11 +293,10 @@ static long entry_step(struct walk *walk, const struct space_entry *entry, bool 
 static long host_search(struct walk *walk)
 {
     size_t length = walk->host_length;
-    struct stat status;
     if (walk->place != PLACE_HOST || length + 2 >= PATH_LIMIT)
         return 0;
     bytes_copy(walk->host + length, "/.", 3);
-    long result = host_status(walk->host, &status);
+    long result = host_status(walk->host, &walk->status);
     walk->host[length] = '\0';
     return result == -EACCES ? result : 0;
 }
