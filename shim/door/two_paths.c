@@ -18,16 +18,21 @@ struct pair {
     struct walk to;
 };
 
-/* Where a name's file system is, for EXDEV: the bind or node that it lies below. `parent`: that of
- * the directory it is in, though the name be a bind's own. */
+/* Where a name's file system is, for EXDEV: the bind that the walk is in. `parent`: that of the
+ * directory it is in, though the name be a bind's own. */
 static const struct space_entry *prefix_of(const struct walk *walk, bool parent)
 {
-    if (walk->table == NULL)
+    const struct space_entry *entry;
+    size_t length = walk->mount_length;
+    if (walk->table == NULL || length == 0)
         return NULL;
-    size_t length = walk->name_length;
-    while (parent && length > 0 && walk->name[--length] != '/')
-        ;
-    const struct space_entry *entry = table_mount(walk->table, walk->name, length);
+    if (parent && walk->name_length == length) {
+        while (length > 0 && walk->name[--length] != '/')
+            ;
+        entry = table_mount(walk->table, walk->name, length);
+    } else {
+        entry = table_find(walk->table, walk->name, length);
+    }
     return entry != NULL && entry->kind == SPACE_BIND ? entry : NULL;
 }
 
