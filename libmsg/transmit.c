@@ -23,6 +23,14 @@
 /* Short packets are copied together: cheaper than having the kernel gather them. */
 #define GATHER_MIN 1024
 
+static int send_bytes(int descriptor, const void *bytes, size_t length)
+{
+    while (send(descriptor, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
 static int send_short(int descriptor, const struct wire_header *header, const void *body,
                       size_t length)
 {
@@ -31,16 +39,12 @@ static int send_short(int descriptor, const struct wire_header *header, const vo
         unsigned char body[GATHER_MIN];
     } packet;
     packet.header = *header;
-    if (length > 0)
-        memcpy(packet.body, body, length);
-    while (send(descriptor, &packet, sizeof *header + length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
-            return errno;
-    return 0;
+    memcpy(packet.body, body, length);
+    return send_bytes(descriptor, &packet, sizeof *header + length);
 }
 
-static int send_packet(int descriptor, const struct wire_header *header, const void *body,
-                       size_t length, const int *descriptors, size_t count)
+static int send_gathered(int descriptor, const struct wire_header *header, const void *body,
+                         size_t length, const int *descriptors, size_t count)
 {
     union {
         struct cmsghdr align;
@@ -49,8 +53,6 @@ static int send_packet(int descriptor, const struct wire_header *header, const v
     struct iovec parts[2] = {{(void *)header, sizeof *header}, {(void *)body, length}};
     struct msghdr raw = {.msg_iov = parts, .msg_iovlen = length > 0 ? 2 : 1};
 
-    if (count == 0 && length <= GATHER_MIN)
-        return send_short(descriptor, header, body, length);
     if (count > 0) {
         raw.msg_control = &control;
         raw.msg_controllen = CMSG_SPACE(count * sizeof(int));
@@ -63,6 +65,16 @@ static int send_packet(int descriptor, const struct wire_header *header, const v
         if (errno != EINTR)
             return errno;
     return 0;
+}
+
+static int send_packet(int descriptor, const struct wire_header *header, const void *body,
+                       size_t length, const int *descriptors, size_t count)
+{
+    if (count > 0 || length > GATHER_MIN)
+        return send_gathered(descriptor, header, body, length, descriptors, count);
+    if (length > 0)
+        return send_short(descriptor, header, body, length);
+    return send_bytes(descriptor, header, sizeof *header);
 }
 
 /* A sealed memfd with this content, or -1 with errno. */

@@ -2,6 +2,7 @@
  * for that peer, and everybody else is served on. */
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "tests/unit/msg_support.h"
@@ -434,6 +435,54 @@ START_TEST(never_reads_notices)
 }
 END_TEST
 
+static void serve_descriptor(struct port *port, struct msg *message, struct reply *reply,
+                             void *context)
+{
+    (void)port;
+    (void)message;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct msg answer = {.descriptors = &null, .descriptor_count = 1};
+    reply_send(reply, &answer);
+    close(null);
+    ++*(int *)context;
+}
+
+START_TEST(too_many_in_flight)
+{
+    /* The kernel counts the descriptors of a user that nobody has received yet (ETOOMANYREFS). */
+    struct rlimit limit, tight;
+    struct wire_header header;
+    char body[8];
+    int served = 0, refused = 0;
+    port_on_message(victim, serve_descriptor, &served);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    tight = (struct rlimit){40, limit.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    for (uint32_t i = 0; i < 60; i++) {
+        header = raw_header(WIRE_REQUEST, i, 0);
+        ck_assert_int_eq(raw_send(raw, &header, NULL, 0, NULL, 0), 0);
+        run_until(&world, &served, (int)i + 1);
+    }
+    struct msg notice = {.operation = 3, .descriptors = &raw, .descriptor_count = 1};
+    int error = msg_send(victim, &notice);
+    /* Each got its answer: the descriptor, or the reason. */
+    for (uint32_t i = 0; i < 60; i++) {
+        ck_assert_int_ge(raw_await(&world, raw, &header, body, sizeof body), 48);
+        ck_assert_uint_eq(header.tag, i);
+        ck_assert(header.error == 0 || header.error == ETOOMANYREFS);
+        refused += header.error != 0;
+    }
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (geteuid() == 0) {
+        ck_assert_int_eq(refused, 0); /* who is privileged has no such limit */
+    } else {
+        ck_assert_int_gt(refused, 0);
+        ck_assert_int_eq(error, ETOOMANYREFS);
+    }
+    ck_assert_int_eq(hangups.count, 0);
+}
+END_TEST
+
 START_TEST(last_words)
 {
     /* What was sent before the end is handled before the end. */
@@ -635,6 +684,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, never_reads);
     tcase_add_test(tests, never_reads_descriptors);
     tcase_add_test(tests, never_reads_notices);
+    tcase_add_test(tests, too_many_in_flight);
     tcase_add_test(tests, last_words);
     tcase_add_test(tests, lingering_socket);
     tcase_add_loop_test(tests, no_hello, WIRE_REQUEST, WIRE_CANCEL + 1);
