@@ -270,11 +270,19 @@ static long on_node(struct slow *slow, long number, const long arguments[6], boo
 {
     const struct call_shape *shape = &call_shapes[number];
     struct walk *walk = &slow->walk;
+    struct stat status;
     long result;
     *ended = false;
+    if (walk->slash && shape->verb != VERB_STAT && shape->verb != VERB_OPEN &&
+        !(shape->traits & TRAIT_NAMES)) {
+        result = node_status(walk, true, &status, ended);
+        if (result < 0 || *ended)
+            return result;
+        if (!S_ISDIR(status.st_mode))
+            return -ENOTDIR;
+    }
     switch (shape->verb) {
     case VERB_STAT: {
-        struct stat status;
         result = node_status(walk, call_follows(number, arguments) || walk->slash, &status, ended);
         if (result < 0 || *ended)
             return result;
@@ -436,7 +444,7 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
             /* A symlink of this form that the user did not make: it is a dangling symlink. */
             size_t rest_length;
             walk_rest(walk, &rest_length);
-            if (rest_length > 0 || call_follows(number, arguments))
+            if (rest_length > 0 || walk->slash || call_follows(number, arguments))
                 return shape->verb == VERB_OPEN && rest_length == 0 &&
                                !call_follows(number, arguments)
                            ? -ELOOP

@@ -109,7 +109,7 @@ static long link_allows(const struct walk *from, const struct walk *to)
 static long rename_allows(const struct walk *from, const struct walk *to, unsigned flags)
 {
     bool host = from->place == PLACE_HOST && to->place == PLACE_HOST;
-    if (host && prefix_of(from, true) != prefix_of(to, true))
+    if (from->place != to->place || (host && prefix_of(from, true) != prefix_of(to, true)))
         return -EXDEV;
     if (from->end != END_NAME)
         return -EBUSY;
@@ -121,8 +121,7 @@ static long rename_allows(const struct walk *from, const struct walk *to, unsign
     if (from->place == PLACE_HOST && from->missing)
         return -ENOENT;
     bool hidden = to->entry != NULL && to->entry->kind == SPACE_HIDE;
-    bool there = to->place == PLACE_HOST ? !to->missing : to->entry != NULL;
-    return (flags & RENAME_NOREPLACE) && there && !hidden ? -EEXIST : 0;
+    return host && (flags & RENAME_NOREPLACE) && !to->missing && !hidden ? -EEXIST : 0;
 }
 
 /* A slash at the end is the kernel's to judge. */
@@ -182,7 +181,7 @@ static long node_settle(struct walk *walk)
         long result = node_status(walk, false, &status, &ended);
         if (result == -ENOKEY)
             return -ENOENT;
-        if (result < 0 && ended)
+        if (result == -ENOTDIR || (result < 0 && ended))
             return result;
     }
     return 0;
