@@ -378,18 +378,21 @@ long walk_redirect(struct walk *walk, size_t consumed, const char *target, size_
     size_t behind = rest_length - consumed;
     size_t todo = walk->todo_length - walk->todo_at;
     char *rest = walk->name + walk->name_length - behind;
-    if (behind + todo + 1 >= sizeof walk->todo)
+    if (behind + todo + 2 >= sizeof walk->todo)
         return -ENAMETOOLONG;
+    bool joined = behind > 0 && todo > 0 && walk->todo[walk->todo_at] != '/';
     for (size_t i = todo; i-- > 0;)
         walk->todo[sizeof walk->todo - 1 - todo + i] = walk->todo[walk->todo_at + i];
     bytes_copy(walk->todo, rest, behind);
+    if (joined)
+        walk->todo[behind++] = '/';
     for (size_t i = 0; i < todo; i++)
         walk->todo[behind + i] = walk->todo[sizeof walk->todo - 1 - todo + i];
     walk->todo_at = 0;
     walk->todo_length = behind + todo;
     walk->todo[walk->todo_length] = '\0';
     /* Stand in the symlink's directory. */
-    walk->name_length -= behind;
+    walk->name_length -= rest_length - consumed;
     name_pop(walk);
     long result = place_set(walk);
     if (result < 0)

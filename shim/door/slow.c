@@ -352,6 +352,8 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
         (walk->missing || S_ISREG(walk->status.st_mode)); /* else the kernel has other errors */
     const struct space_entry *entry = walk->entry;
     bool folder = entry != NULL && (entry->flags & SPACE_DIRECTORY);
+    if (walk->place == PLACE_HOST && walk->missing && walk->end != END_NAME)
+        return -ENOENT; /* behind a symlink that the translator told of last */
     if (entry != NULL && entry->kind == SPACE_HIDE)
         return creates || (shape->verb == VERB_OPEN && (flags & O_CREAT)) ? -EPERM : -ENOENT;
     if (entry != NULL && creates)
