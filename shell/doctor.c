@@ -1,4 +1,5 @@
 /* hirsel doctor: what works on this machine and what does not, in ten lines. */
+#include "shell/launch.h"
 #include "shell/session.h"
 #include "shell/shell.h"
 
@@ -185,25 +186,16 @@ static void look_parts(struct doctor *doctor)
 }
 
 /* Whether programs of the session meet the shim: one is started with the copy and says. */
-static void look_copy(struct doctor *doctor)
+static void look_copy_of(struct doctor *doctor, const struct session *session)
 {
-    struct session session;
     char copy[PATH_MAX + 32], program[PATH_MAX], command[3 * PATH_MAX];
 
-    if (doctor->session == NULL && session_current(&session) != 0) {
-        finding_add(doctor, "libc", GRADE_GOOD, "name a session (--session) to try its libc copy");
-        return;
-    }
-    if (doctor->session != NULL && session_find(doctor->session, &session) != 0) {
-        finding_add(doctor, "libc", GRADE_BAD, "there is no session '%s'", doctor->session);
-        return;
-    }
-    snprintf(copy, sizeof copy, "%s/spaces/0/lib/libc.so.6", session.directory);
+    snprintf(copy, sizeof copy, "%s/spaces/0/lib/libc.so.6", session->directory);
     if (access(copy, R_OK) != 0) {
         finding_add(doctor, "libc", GRADE_BAD,
                     "session '%s' has no libc copy: programs are not "
                     "retargeted (its log says why)",
-                    session.name);
+                    session->name);
         return;
     }
     if (shell_installed("libexec/hirsel/enter", program, sizeof program) != 0)
@@ -212,7 +204,31 @@ static void look_copy(struct doctor *doctor)
     if (strchr(copy, '\'') != NULL || strchr(program, '\'') != NULL || system(command) != 0)
         finding_add(doctor, "libc", GRADE_BAD, "a program does not start with %s", copy);
     else
-        finding_add(doctor, "libc", GRADE_GOOD, "the copy of session '%s' works", session.name);
+        finding_add(doctor, "libc", GRADE_GOOD,
+                    "the patched copy of the C library works (session %s)", session->name);
+}
+
+/* The session that is meant, or one that is started for it. */
+static void look_copy(struct doctor *doctor)
+{
+    struct session session;
+    char name[SESSION_NAME_MAX + 1], incomplete[256];
+
+    if (doctor->session != NULL || session_current(&session) == 0) {
+        if (session_find(doctor->session, &session) == 0)
+            look_copy_of(doctor, &session);
+        else
+            finding_add(doctor, "libc", GRADE_BAD, "there is no session '%s'", doctor->session);
+        return;
+    }
+    snprintf(name, sizeof name, "doctor-%d", getpid());
+    if (session_launch(name, true, &session, incomplete, sizeof incomplete) != 0) {
+        finding_add(doctor, "libc", GRADE_BAD, "no session starts");
+        return;
+    }
+    look_copy_of(doctor, &session);
+    session_end(&session, 1, false);
+    session_close(&session);
 }
 
 static void look_coverage(struct doctor *doctor)

@@ -243,7 +243,8 @@ int copy_ensure(struct init *init)
     if (error == 0)
         error = copy_name(original, shim, name, sizeof name);
     if (error != 0) {
-        incomplete_add(init, "no shim: %s", strerror(error));
+        incomplete_add(init, "programs are not retargeted: the shim (lib/hirsel/shim.so): %s",
+                       strerror(error));
         return error;
     }
     error = copy_place(init, true, directory, sizeof directory);

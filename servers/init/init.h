@@ -153,7 +153,6 @@ int translator_forget(struct init *init, uint64_t id);
 
 /* root.c */
 void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply);
-struct root *root_find(struct init *init, pid_t pid);
 void roots_close(struct init *init);
 
 /* keep.c */

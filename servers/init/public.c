@@ -127,24 +127,28 @@ static void tree_open(struct port *port, ProtobufCMessage *request, struct msg *
                       struct reply *reply, void *context)
 {
     (void)raw;
-    if (reply != NULL)
-        root_open(context, port_peer(port).pid, ((const Hirsel__InitTree *)request)->space, reply);
+    if (reply == NULL)
+        return;
+    /* Remembered with the connection: see tree_report. */
+    port_set_context(port, context);
+    root_open(context, port_peer(port).pid, ((const Hirsel__InitTree *)request)->space, reply);
 }
 
-/* The command of a tree ended: proc writes it down. Only the tree's own root is believed. */
+/* The command of a tree ended: proc writes it down. Only the tree's own root is believed; it may be
+ * gone by the time that its last word is read. */
 static void tree_report(struct port *port, ProtobufCMessage *request, struct msg *raw,
                         struct reply *reply, void *context)
 {
     struct init *init = context;
     struct port *proc = init->slots[SLOT_PROC].control;
-    struct root *root = root_find(init, port_peer(port).pid);
+    bool is_root = port_context(port) == init;
 
     (void)raw;
-    if (root != NULL && proc != NULL)
+    if (is_root && proc != NULL)
         rpc_notice(proc, HIRSEL__INIT_OPERATION__INIT_CHILD_ENDED, request);
     if (reply != NULL)
-        reply_error(reply, root != NULL ? 0 : ESRCH);
-    if (root != NULL && init->once && root->pid == init->once_root && init->phase == STOP_NOT)
+        reply_error(reply, is_root ? 0 : ESRCH);
+    if (is_root && init->once && port_peer(port).pid == init->once_root && init->phase == STOP_NOT)
         stop_begin(init, GRACE_DEFAULT_MS, NULL);
 }
 
