@@ -489,6 +489,44 @@ START_TEST(blocking)
 }
 END_TEST
 
+START_TEST(blocking_behind_a_queue)
+{
+    /* What is queued before it goes out while it waits. */
+    char *path = world_path(&world, "socket");
+    pid_t server = serve_elsewhere(path, echo);
+    static char body[60000];
+    struct port *port;
+    struct outcome outcome = {0};
+    struct msg answer;
+    struct msg message = {.operation = 1, .body = body, .length = sizeof body};
+    ck_assert_int_eq(port_connect(world.set, path, 5000, &port), 0);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(msg_call_start(port, &message, 10000, note_outcome, &outcome, NULL), 0);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 10000), 0);
+    ck_assert_uint_eq(answer.length, sizeof body);
+    msg_release(&answer);
+    ck_assert_int_eq(outcome.count, 0);
+    run_until(&world, &outcome.count, 100);
+    serve_end(server, path);
+}
+END_TEST
+
+START_TEST(many_tags)
+{
+    /* More calls than there are serials, one of them never answered. */
+    char *path = world_path(&world, "socket");
+    pid_t server = serve_elsewhere(path, behave);
+    struct port *port;
+    struct msg message = {.operation = OPERATION_NEVER};
+    ck_assert_int_eq(port_connect(world.set, path, 5000, &port), 0);
+    ck_assert_int_eq(msg_call(port, &message, NULL, 1), ETIMEDOUT);
+    message.operation = 1;
+    for (int i = 0; i < 70000; i++)
+        ck_assert_int_eq(msg_call(port, &message, NULL, 5000), 0);
+    serve_end(server, path);
+}
+END_TEST
+
 START_TEST(blocking_beside_started)
 {
     /* The reply to a call that was started arrives during one that blocks: it is told later. */
@@ -845,6 +883,8 @@ static void fill(TCase *tests)
     tcase_add_test(tests, long_messages);
     tcase_add_test(tests, small_socket_buffer);
     tcase_add_test(tests, blocking);
+    tcase_add_test(tests, blocking_behind_a_queue);
+    tcase_add_test(tests, many_tags);
     tcase_add_test(tests, blocking_beside_started);
     tcase_add_test(tests, blocking_with_signals);
     tcase_add_test(tests, reply_and_wait);

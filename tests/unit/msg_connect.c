@@ -1,6 +1,7 @@
 /* Publishing, connecting, the handshake, limits on connections, running out of descriptors. */
 #include <sys/resource.h>
 
+#include "libmsg/internal.h"
 #include "tests/unit/msg_support.h"
 
 static struct world world;
@@ -331,6 +332,81 @@ START_TEST(thousand_connections)
 }
 END_TEST
 
+START_TEST(silent_connection)
+{
+    /* Who connects and says nothing does not keep its place for ever. */
+    char *path = world_path(&world, "socket");
+    struct listener *listener = publish(path, NULL);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct hangups hangups = {0};
+    char byte;
+    strcpy(address.sun_path, path);
+    int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(raw, (struct sockaddr *)&address, sizeof address), 0);
+    run_ready(&world);
+    struct port *silent = world.set->ports;
+    ck_assert_ptr_nonnull(silent);
+    ck_assert(ev_is_active(&silent->deadline));
+    port_on_hangup(silent, note_hangup, &hangups);
+    /* the patience of ten seconds is over */
+    ev_feed_event(world.loop, &silent->deadline, EV_TIMER);
+    run_until(&world, &hangups.count, 1);
+    ck_assert_int_eq(hangups.error, ETIMEDOUT);
+    ck_assert_int_eq(recv(raw, &byte, 1, MSG_DONTWAIT), 0);
+    close(raw);
+    listener_close(listener);
+}
+END_TEST
+
+START_TEST(publish_errors)
+{
+    struct listener *listener;
+    char path[400];
+    /* in the way: a directory */
+    ck_assert_int_eq(mkdir(world_path(&world, "taken"), 0700), 0);
+    ck_assert_int_eq(port_publish(world.set, world_path(&world, "taken"), echo, NULL, &listener),
+                     EISDIR);
+    ck_assert_int_eq(rmdir(world_path(&world, "taken")), 0);
+    snprintf(path, sizeof path, "%s/%0300d", world.directory, 1);
+    ck_assert_int_eq(port_publish(world.set, path, echo, NULL, &listener), ENAMETOOLONG);
+    snprintf(path, sizeof path, "%0200d", 1);
+    ck_assert_int_eq(port_publish(world.set, path, echo, NULL, &listener), ENAMETOOLONG);
+    snprintf(path, sizeof path, "%s/none/%0100d", world.directory, 1);
+    ck_assert_int_eq(port_publish(world.set, path, echo, NULL, &listener), ENOENT);
+    /* nothing is left behind: world_close removes the directory */
+}
+END_TEST
+
+START_TEST(spare_descriptor_taken)
+{
+    /* Not even the spare one is there: accepting pauses, and goes on by itself later. */
+    char *path = world_path(&world, "socket");
+    struct listener *listener = publish(path, NULL);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct rlimit limit, none = {0};
+    struct wire_header header;
+    struct wire_hello hello;
+    strcpy(address.sun_path, path);
+    int raw = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    run_ready(&world);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none.rlim_max = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ck_assert_int_eq(connect(raw, (struct sockaddr *)&address, sizeof address), 0);
+    for (int i = 0; i < 100; i++)
+        ev_run(world.loop, EVRUN_NOWAIT);
+    ck_assert_int_eq(world.set->spare_descriptor, -1);
+    ck_assert_uint_eq(ev_pending_count(world.loop), 0); /* not spinning */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    raw_hello(raw);
+    ck_assert_int_gt(raw_await(&world, raw, &header, &hello, sizeof hello), 0);
+    ck_assert_int_eq(header.kind, WIRE_WELCOME);
+    ck_assert_int_eq(header.error, 0);
+    close(raw);
+    listener_close(listener);
+}
+END_TEST
+
 START_TEST(connection_limit)
 {
     char *path = world_path(&world, "socket");
@@ -491,6 +567,9 @@ static void fill(TCase *tests)
     tcase_add_test(tests, connect_retry_fails);
     tcase_add_test(tests, given_listener);
     tcase_add_test(tests, thousand_connections);
+    tcase_add_test(tests, silent_connection);
+    tcase_add_test(tests, publish_errors);
+    tcase_add_test(tests, spare_descriptor_taken);
     tcase_add_test(tests, connection_limit);
     tcase_add_test(tests, no_descriptor_left);
     tcase_add_test(tests, reply_descriptors_lost);

@@ -483,6 +483,158 @@ START_TEST(too_many_in_flight)
 }
 END_TEST
 
+/* Fill the way to the raw end until packets are queued. */
+static int fill_way(void)
+{
+    static char body[60000];
+    struct msg message = {.operation = 3, .body = body, .length = sizeof body};
+    int count = 0;
+    while (count < 10) {
+        ck_assert_int_eq(msg_send(victim, &message), 0);
+        count++;
+    }
+    return count;
+}
+
+START_TEST(too_many_in_flight_while_queued)
+{
+    /* The same found only when the queue moves: the reply and the request say so, each to whom
+     * it concerns; for a notice there is nobody to tell but the peer. */
+    struct rlimit limit, tight;
+    struct wire_header header;
+    static char body[60000];
+    int served = 0;
+    int flight[2];
+    int zeros[64] = {0};
+    struct outcome outcome = {0};
+    struct msg message = {.operation = 9, .descriptors = zeros, .descriptor_count = 1};
+    if (geteuid() == 0)
+        return; /* who is privileged has no such limit */
+    port_on_message(victim, serve_descriptor, &served);
+    int notices = fill_way();
+    header = raw_header(WIRE_REQUEST, 5, 0);
+    send_header(&header, 0);
+    run_until(&world, &served, 1);
+    ck_assert_int_eq(msg_call_start(victim, &message, -1, note_outcome, &outcome, NULL), 0);
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    tight = (struct rlimit){40, limit.rlim_max};
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, flight), 0);
+    header = raw_header(WIRE_NOTICE, 0, 0);
+    ck_assert_int_eq(raw_send(flight[0], &header, NULL, 0, zeros, 64), 0);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    for (int i = 0; i < notices; i++)
+        ck_assert_int_gt(raw_await(&world, raw, &header, body, sizeof body), 48);
+    ck_assert_int_eq(raw_await(&world, raw, &header, body, sizeof body), 48);
+    ck_assert_int_eq(header.kind, WIRE_REPLY);
+    ck_assert_uint_eq(header.tag, 5);
+    ck_assert_int_eq(header.error, ETOOMANYREFS);
+    ck_assert_uint_eq(header.descriptors, 0);
+    run_until(&world, &outcome.count, 1);
+    ck_assert_int_eq(outcome.error, ETOOMANYREFS);
+    ck_assert_int_eq(hangups.count, 0);
+
+    setrlimit(RLIMIT_NOFILE, &limit);
+    notices = fill_way();
+    ck_assert_int_eq(msg_send(victim, &message), 0);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    for (int i = 0; i < notices; i++)
+        ck_assert_int_gt(raw_await(&world, raw, &header, body, sizeof body), 48);
+    run_until(&world, &hangups.count, 1);
+    ck_assert_int_eq(hangups.error, ETOOMANYREFS);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    close(flight[0]);
+    close(flight[1]);
+}
+END_TEST
+
+/* Take all descriptors that may be opened; the number of those taken. */
+static int take_all(int *taken, int size, struct rlimit *limit)
+{
+    int count = 0;
+    struct rlimit tight;
+    getrlimit(RLIMIT_NOFILE, limit);
+    tight = (struct rlimit){100, limit->rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    while (count < size && (taken[count] = fcntl(0, F_DUPFD_CLOEXEC, 0)) >= 0)
+        count++;
+    ck_assert_int_lt(count, size);
+    return count;
+}
+
+static void serve_long(struct port *port, struct msg *message, struct reply *reply, void *context)
+{
+    (void)port;
+    (void)message;
+    struct msg answer = {.body = context, .length = 100000};
+    reply_send(reply, &answer);
+}
+
+START_TEST(no_descriptor_to_send_with)
+{
+    struct rlimit limit;
+    int taken[200];
+    char *body = calloc(1, 100000);
+    struct outcome outcome = {0};
+    struct msg message = {.operation = 1, .body = body, .length = 100000};
+    struct msg carrying = {.operation = 1, .descriptors = &raw, .descriptor_count = 1};
+    fill_way();
+    int count = take_all(taken, 200, &limit);
+    /* no memfd for a long body, no duplicate for the queue, none for a local port */
+    ck_assert_int_eq(msg_send(client, &message), EMFILE);
+    ck_assert_int_eq(msg_call_start(client, &message, -1, note_outcome, &outcome, NULL), EMFILE);
+    ck_assert_int_eq(msg_send(victim, &carrying), EMFILE);
+    struct port *local = port_local(world.set, echo, NULL);
+    ck_assert_int_eq(msg_call(local, &carrying, NULL, -1), EMFILE);
+    ck_assert_int_eq(msg_send(local, &carrying), EMFILE);
+    /* an answer that can't be made tells why */
+    port_on_message(server, serve_long, body);
+    message.length = 0;
+    ck_assert_int_eq(msg_call_start(client, &message, -1, note_outcome, &outcome, NULL), 0);
+    run_until(&world, &outcome.count, 1);
+    ck_assert_int_eq(outcome.error, EMFILE);
+    struct port *one, *other;
+    ck_assert_int_eq(port_pair(world.set, &one, &other), EMFILE);
+    for (int i = 0; i < count; i++)
+        close(taken[i]);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    ck_assert_int_eq(msg_call_start(client, &message, -1, note_outcome, &outcome, NULL), 0);
+    run_until(&world, &outcome.count, 2);
+    ck_assert_uint_eq(outcome.length, 100000);
+    ck_assert_int_eq(hangups.count, 0);
+    port_on_message(server, echo, NULL);
+    free(body);
+}
+END_TEST
+
+START_TEST(reply_descriptors_lost)
+{
+    /* to a call that was started: it is told, the connection goes on */
+    struct rlimit limit;
+    int taken[200];
+    struct wire_header header;
+    char body[8];
+    struct outcome outcome = {0};
+    struct msg message = {.operation = 9};
+    ck_assert_int_eq(msg_call_start(victim, &message, -1, note_outcome, &outcome, NULL), 0);
+    ck_assert_int_eq(raw_await(&world, raw, &header, body, sizeof body), 48);
+    int count = take_all(taken, 200, &limit);
+    header.kind = WIRE_REPLY;
+    header.descriptors = 2;
+    ck_assert_int_eq(raw_send(raw, &header, NULL, 0, (int[]){0, 1}, 2), 0);
+    /* and a notice, which is lost */
+    header.kind = WIRE_NOTICE;
+    ck_assert_int_eq(raw_send(raw, &header, NULL, 0, (int[]){0, 1}, 2), 0);
+    run_until(&world, &outcome.count, 1);
+    ck_assert_int_eq(outcome.error, EMFILE);
+    expect_life();
+    ck_assert_int_eq(seen.notices, 0);
+    for (int i = 0; i < count; i++)
+        close(taken[i]);
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+END_TEST
+
 START_TEST(last_words)
 {
     /* What was sent before the end is handled before the end. */
@@ -685,6 +837,9 @@ static void fill(TCase *tests)
     tcase_add_test(tests, never_reads_descriptors);
     tcase_add_test(tests, never_reads_notices);
     tcase_add_test(tests, too_many_in_flight);
+    tcase_add_test(tests, too_many_in_flight_while_queued);
+    tcase_add_test(tests, no_descriptor_to_send_with);
+    tcase_add_test(tests, reply_descriptors_lost);
     tcase_add_test(tests, last_words);
     tcase_add_test(tests, lingering_socket);
     tcase_add_loop_test(tests, no_hello, WIRE_REQUEST, WIRE_CANCEL + 1);
