@@ -1,6 +1,7 @@
 /* Who calls: known from the kernel, never from what a message says. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "servers/fs/fs.h"
@@ -28,11 +29,31 @@ static pid_t guarded_ancestor(pid_t pid)
     return 0;
 }
 
+/* One line, but no more than one a second: a log is no target. */
+static void dropped_say(struct fs *fs, pid_t pid, int error)
+{
+    ev_tstamp now = ev_time();
+
+    if (now - fs->dropped_at < 1.0) {
+        fs->dropped++;
+        return;
+    }
+    if (fs->dropped)
+        log_line("%u more were dropped", fs->dropped);
+    log_line("process %d broke the rules of the bus: %s; it was dropped", (int)pid,
+             strerror(error));
+    fs->dropped_at = now;
+    fs->dropped = 0;
+}
+
 static void asker_left(struct port *port, int error, void *context)
 {
+    struct asker *asker = context;
+
     (void)port;
-    (void)error;
-    free(context);
+    if (error)
+        dropped_say(asker->fs, asker->pid, error);
+    free(asker);
 }
 
 int asker_arrival(struct port *port, uint64_t *space, void *context)
@@ -43,6 +64,7 @@ int asker_arrival(struct port *port, uint64_t *space, void *context)
 
     if (!asker)
         return ENOMEM;
+    asker->fs = server->state;
     asker->pid = port_peer(port).pid;
     tree = tree_of(server, asker->pid);
     if (tree) {

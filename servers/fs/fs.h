@@ -24,6 +24,8 @@ struct fs {
     struct translator *translators;
     size_t translator_count;
     char installed[PATH_MAX]; /* the directory of installed translators */
+    ev_tstamp dropped_at;     /* when the log last said that a caller was dropped */
+    unsigned dropped;         /* callers since then */
 };
 
 static inline struct fs *fs_of(void *server)
@@ -33,6 +35,7 @@ static inline struct fs *fs_of(void *server)
 
 /* Who calls: known from the kernel when the connection was made, kept with its port. */
 struct asker {
+    struct fs *fs;
     pid_t pid;
     pid_t guarded; /* the ancestor (or itself) that is init's own child; 0: none */
     bool in_tree;  /* below a root that init knows, whose space this is: */
