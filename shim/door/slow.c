@@ -446,7 +446,8 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
             /* A symlink of this form that the user did not make: it is a dangling symlink. */
             size_t rest_length;
             walk_rest(walk, &rest_length);
-            if (rest_length > 0 || walk->slash || call_follows(number, arguments))
+            if (rest_length > 0 || (walk->slash && !(shape->traits & TRAIT_NAMES)) ||
+                call_follows(number, arguments))
                 return shape->verb == VERB_OPEN && rest_length == 0 &&
                                !call_follows(number, arguments)
                            ? -ELOOP
