@@ -452,7 +452,7 @@ static long mirror_place(struct walk *walk, const char *host, size_t length)
             break;
         }
     if (!found) {
-        char path[PATH_LIMIT];
+        char path[SESSION_LIMIT + 40];
         if (id_end + 6 > sizeof path)
             return -ENAMETOOLONG;
         bytes_copy(path, host, id_end);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
 
@@ -32,32 +33,32 @@ long path_check(const char *path)
     return result == -EFAULT || result == -ENAMETOOLONG ? result : 0;
 }
 
-__attribute__((noinline)) bool start_is_plain(const struct space_snapshot *table, int directory)
+bool start_is_plain(const struct space_snapshot *table, int directory)
 {
-    char name[PATH_LIMIT], link[40];
+    char link[40];
     const struct core *core = &the_shim.core;
-    long length;
-    if (directory == AT_FDCWD)
-        length = system_call(SYS_getcwd, (long)name, sizeof name, 0, 0, 0, 0) - 1;
-    else
-        length = -1;
-    if (length <= 0) {
-        /* Another descriptor; or a current directory that was removed, maybe a placeholder. */
-        if (directory == AT_FDCWD) {
-            bytes_copy(link, "/proc/self/cwd", 15);
-        } else {
-            if (directory < 0)
-                return true; /* EBADF is the kernel's to say */
-            bytes_copy(link, "/proc/self/fd/", 14);
-            link[14 + text_put_number(link + 14, (uint64_t)directory)] = '\0';
-        }
-        length = system_call(SYS_readlinkat, AT_FDCWD, (long)link, (long)name, sizeof name, 0, 0);
+    if (directory == AT_FDCWD) {
+        bytes_copy(link, "/proc/self/cwd", 15);
+    } else {
+        if (directory < 0)
+            return true; /* EBADF is the kernel's to say */
+        bytes_copy(link, "/proc/self/fd/", 14);
+        link[14 + text_put_number(link + 14, (uint64_t)directory)] = '\0';
     }
-    if (length <= 0 || length >= (long)sizeof name)
+    char *name = scratch_take(PATH_LIMIT);
+    if (name == NULL)
         return false;
-    if (text_begins(name, (size_t)length, core->session, core->session_length))
-        return false;
-    return table == NULL || table_bind_of_host(table, name, (size_t)length) == NULL;
+    long length = -1;
+    if (directory == AT_FDCWD)
+        length = system_call(SYS_getcwd, (long)name, PATH_LIMIT, 0, 0, 0, 0) - 1;
+    /* Another descriptor; or a current directory that was removed, maybe a placeholder. */
+    if (length <= 0)
+        length = system_call(SYS_readlinkat, AT_FDCWD, (long)link, (long)name, PATH_LIMIT, 0, 0);
+    bool plain = length > 0 && length < PATH_LIMIT &&
+                 !text_begins(name, (size_t)length, core->session, core->session_length) &&
+                 (table == NULL || table_bind_of_host(table, name, (size_t)length) == NULL);
+    scratch_give(name, PATH_LIMIT);
+    return plain;
 }
 
 enum text_finding text_find(const struct space_snapshot *table, int directory, const char *path)

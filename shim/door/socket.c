@@ -14,6 +14,8 @@
 #include "shim/door/door.h"
 
 #define PATH_START offsetof(struct sockaddr_un, sun_path)
+/* Of an address's path, with a NUL. */
+#define UNIX_PATH_SIZE (sizeof((struct sockaddr_un *)0)->sun_path + 1)
 
 /* Copy from an address that may be bad. 0 or -EFAULT. */
 static long memory_read(void *to, const void *from, size_t length)
@@ -25,7 +27,7 @@ static long memory_read(void *to, const void *from, size_t length)
 }
 
 /* The path of a named Unix address, with a NUL; 0 if it is one. */
-static long address_path(const void *address, size_t length, char path[PATH_LIMIT])
+static long address_path(const void *address, size_t length, char path[UNIX_PATH_SIZE])
 {
     struct sockaddr_un copy;
     if (address == NULL || length <= PATH_START || length > sizeof copy)
@@ -98,7 +100,7 @@ static long call_with_path(long number, const long arguments[6], int at, const c
 /* bind, connect, sendto: an address goes out. */
 static long call_out(long number, const long arguments[6], int at, const struct view *view)
 {
-    char path[PATH_LIMIT];
+    char path[UNIX_PATH_SIZE];
     if (address_path((const void *)arguments[at], (size_t)arguments[at + 1], path) < 0)
         return call_plain(number, arguments);
     bool direct =
@@ -139,7 +141,7 @@ long socket_call(long number, const long arguments[6])
 {
     const struct core *core = &the_shim.core;
     if (__atomic_load_n(&core->net->mode, __ATOMIC_RELAXED) != SPACE_NET_HOST) {
-        char path[PATH_LIMIT];
+        char path[UNIX_PATH_SIZE];
         bool unix_path = (number == SYS_bind || number == SYS_connect) &&
                          address_path((const void *)arguments[1], (size_t)arguments[2], path) == 0;
         if (!unix_path)

@@ -147,10 +147,8 @@ static void own_node_read(char **environment)
 static bool table_map(void)
 {
     struct core *core = &the_shim.core;
-    char path[PATH_LIMIT];
+    char path[sizeof the_shim.door + sizeof "/table"];
     size_t length = the_shim.door_length - 4;
-    if (length + sizeof "/table" > sizeof path)
-        return false;
     bytes_copy(path, the_shim.door, length);
     bytes_copy(path + length, "/table", sizeof "/table");
     long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);

@@ -49,10 +49,8 @@ static volatile struct space_changes *changes_get(void)
     volatile struct space_changes *changes = __atomic_load_n(&memory.changes, __ATOMIC_ACQUIRE);
     if (changes != NULL)
         return changes;
-    char path[PATH_LIMIT];
+    char path[sizeof the_shim.door + sizeof "/table"];
     size_t length = the_shim.door_length - 4;
-    if (length + sizeof "/table" > sizeof path)
-        return NULL;
     bytes_copy(path, the_shim.door, length);
     bytes_copy(path + length, "/table", sizeof "/table");
     long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDWR | O_CLOEXEC, 0, 0, 0);
