@@ -58,14 +58,20 @@ static enum image image_kind(const char *head, long length)
     return IMAGE_STATIC;
 }
 
-/* Whether the variable's value begins with our door. */
+/* Whether the variable's value begins with a door: ours, or another name space's that hirsel run
+ * put there (a program never sees its own). Then that one is meant. */
 static bool door_is_in(const char *value)
 {
-    size_t length = the_shim.door_length;
-    for (size_t i = 0; i < length; i++)
-        if (value[i] != the_shim.door[i])
-            return false;
-    return value[length] == '\0' || value[length] == ':';
+    size_t length = 0;
+    while (value[length] != '\0' && value[length] != ':')
+        length++;
+    if (length < sizeof "/spaces/0/lib" || value[0] != '/' ||
+        !text_equal(value + length - 4, 4, "/lib", 4))
+        return false;
+    size_t digits = length - 4;
+    while (digits > 8 && value[digits - 1] >= '0' && value[digits - 1] <= '9')
+        digits--;
+    return digits < length - 4 && text_equal(value + digits - 8, 8, "/spaces/", 8);
 }
 
 static bool variable_is_door(const char *variable)
