@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,10 @@
 static int check(void)
 {
     Dl_info info;
+    char path[PATH_MAX];
 
     return dladdr((void *)(uintptr_t)execvp, &info) != 0 && info.dli_fname != NULL &&
-                   strstr(info.dli_fname, "hirsel-libc-") != NULL
+                   realpath(info.dli_fname, path) != NULL && strstr(path, "hirsel-libc-") != NULL
                ? 0
                : 1;
 }
