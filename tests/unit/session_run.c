@@ -324,6 +324,40 @@ START_TEST(killed_front)
 }
 END_TEST
 
+/* From inside: the session that one is in, another name space of it, another session. */
+START_TEST(nested)
+{
+    char script[PATH_MAX + 128], other[128];
+
+    snprintf(script, sizeof script, "%s run -- readlink /.hirsel/session /.hirsel/space",
+             stage()->program);
+    ck_assert_int_eq(stage_run(RUN, "sh", "-c", script, NULL), 0);
+    snprintf(other, sizeof other, "%s/t\n0\n", stage()->sessions);
+    ck_assert_str_eq(stage()->output, other);
+    snprintf(script, sizeof script,
+             "%s run --net none -- readlink /.hirsel/space; readlink "
+             "/.hirsel/space",
+             stage()->program);
+    ck_assert_int_eq(stage_run(RUN, "sh", "-c", script, NULL), 0);
+    ck_assert_int_gt(atoi(stage()->output), 0);
+    ck_assert_ptr_nonnull(strstr(stage()->output, "\n0\n"));
+    ck_assert_int_eq(stage_run("start", "u", NULL), 0);
+    snprintf(script, sizeof script,
+             "%s run --session u -- sh -c 'readlink /.hirsel/session'; exit 3", stage()->program);
+    ck_assert_int_eq(stage_run(RUN, "sh", "-c", script, NULL), 3);
+    snprintf(other, sizeof other, "%s/u\n", stage()->sessions);
+    ck_assert_str_eq(stage()->output, other);
+    ck_assert_int_eq(stage_run("stop", "u", NULL), 0);
+    /* A session that was started in a session. */
+    snprintf(script, sizeof script, "%s start u", stage()->program);
+    ck_assert_int_eq(stage_run(RUN, "sh", "-c", script, NULL), 0);
+    ck_assert_int_eq(stage_run("run", "--session", "u", "--", "readlink", "/.hirsel/session", NULL),
+                     0);
+    ck_assert_str_eq(stage()->output, other);
+    ck_assert_int_eq(stage_run("stop", "u", NULL), 0);
+}
+END_TEST
+
 START_TEST(many_at_once)
 {
     pid_t runs[40];
@@ -376,6 +410,7 @@ int main(void)
     tcase_add_test(cases, pipes_end);
     tcase_add_test(cases, killed_attendant);
     tcase_add_test(cases, killed_front);
+    tcase_add_test(cases, nested);
     tcase_add_test(cases, many_at_once);
     tcase_add_test(cases, the_users_shell);
     suite_add_tcase(suite, cases);
