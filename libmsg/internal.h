@@ -152,6 +152,8 @@ struct port {
     void *context;
     port_hangup *hangup;
     void *hangup_context;
+    port_hangup *drop;
+    void *drop_context;
     void *tap_context;
     port_arrival *arrival;
     void *arrival_context;

@@ -22,6 +22,8 @@ struct listener {
     void *context;
     port_arrival *arrival;
     void *arrival_context;
+    port_hangup *drop;
+    void *drop_context;
     ev_io watcher;
     bool paused;
     char *path; /* published: to be removed at the end if it is still ours */
@@ -72,6 +74,8 @@ static void accepted(struct listener *listener, int descriptor)
     port->handler_context = listener->context;
     port->arrival = listener->arrival;
     port->arrival_context = listener->arrival_context;
+    port->drop = listener->drop;
+    port->drop_context = listener->drop_context;
     port->accepted = true;
     set->connections++;
     ev_timer_init(&port->deadline, no_hello, HELLO_SECONDS, 0.);
@@ -229,6 +233,12 @@ void listener_on_arrival(struct listener *listener, port_arrival *arrival, void 
 {
     listener->arrival = arrival;
     listener->arrival_context = context;
+}
+
+void listener_on_drop(struct listener *listener, port_hangup *drop, void *context)
+{
+    listener->drop = drop;
+    listener->drop_context = context;
 }
 
 void listener_close(struct listener *listener)

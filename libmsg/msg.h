@@ -87,6 +87,9 @@ void port_set_free(struct port_set *set);
 void port_set_limit(struct port_set *set, size_t queued_bytes, unsigned connections,
                     unsigned replies);
 
+/* What is told of a port's end, see port_on_hangup. */
+typedef void port_hangup(struct port *port, int error, void *context);
+
 /* ---- making ports ---- */
 
 /* Two socket ports connected with each other; either may be handed to another process with
@@ -121,6 +124,9 @@ int port_listen(struct port_set *set, int descriptor, msg_handler *handler, void
  * fill in. Returning an errno drops the connection and is what its port_connect returns. */
 typedef int port_arrival(struct port *port, uint64_t *space, void *context);
 void listener_on_arrival(struct listener *listener, port_arrival *arrival, void *context);
+/* Told of each accepted port that is dropped for what its peer did (`error` is never 0; before the
+ * port's own port_hangup): for the log. Junk before the handshake shows only here. May be NULL. */
+void listener_on_drop(struct listener *listener, port_hangup *drop, void *context);
 void listener_close(struct listener *listener);
 
 /* ---- ports ---- */
@@ -131,7 +137,6 @@ void port_on_message(struct port *port, msg_handler *handler, void *context);
 /* Called once when the other end is gone (exactly when its last duplicate is closed: no senders)
  * or was dropped; `error` says why (0: closed; EPROTO, EMSGSIZE, ENOBUFS ...: dropped). After it
  * the port is freed by libmsg; all calls open on it have ended with ECONNRESET before. */
-typedef void port_hangup(struct port *port, int error, void *context);
 void port_on_hangup(struct port *port, port_hangup *hangup, void *context);
 
 /* Give up a port: the other end sees a hang-up. Calls open on it end with ECANCELED; requests that

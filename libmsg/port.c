@@ -128,6 +128,8 @@ void port_end(struct port *port, int error, int call_error)
 
     calls_end(port, call_error);
     replies_orphan(port, call_error);
+    if (error && port->drop && !port->silent)
+        port->drop(port, error, port->drop_context);
     if (port->hangup && !port->silent)
         port->hangup(port, error, port->hangup_context);
     handles_release(port);

@@ -307,7 +307,9 @@ START_TEST(thousand_connections)
 {
     char *path = world_path(&world, "socket");
     struct arrivals arrivals = {0};
+    struct hangups drops = {0};
     struct listener *listener = publish(path, &arrivals);
+    listener_on_drop(listener, note_hangup, &drops);
     int before = count_descriptors();
     for (int i = 0; i < 1500; i++) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -325,6 +327,8 @@ START_TEST(thousand_connections)
     ck_assert_int_eq(count_descriptors(), before);
     ck_assert_int_eq(arrivals.count, 500);
     ck_assert_int_eq(arrivals.hangups.count, 500);
+    ck_assert_int_eq(drops.count, 500); /* those that sent junk */
+    ck_assert_int_eq(drops.error, EPROTO);
     struct port *port;
     ck_assert_int_eq(port_connect_start(world.set, path, &port), 0);
     ck_assert_int_eq(call_through(port), 0);
