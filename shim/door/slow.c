@@ -370,7 +370,8 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
     if (walk->read_only && !walk->missing && creates)
         return -EEXIST;
     if (walk->place == PLACE_HOST && walk->slash && !walk->missing &&
-        !S_ISDIR(walk->status.st_mode) && !(shape->traits & TRAIT_NAMES) && !(flags & O_CREAT))
+        !S_ISDIR(walk->status.st_mode) && !(shape->traits & TRAIT_NAMES) &&
+        !(walk->end == END_NAME && (flags & O_CREAT)))
         return -ENOTDIR;
     if (walk->read_only && !walk->missing && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
