@@ -49,6 +49,7 @@ static int entry_fill(struct fs *fs, const struct space *space, pid_t self,
                       const Hirsel__FsEntry *wire, const struct place *place, struct walk *target,
                       struct entry *entry)
 {
+    const struct entry *around;
     int error;
 
     place_entry(place, entry);
@@ -59,6 +60,10 @@ static int entry_fill(struct fs *fs, const struct space *space, pid_t self,
         entry->kind = SPACE_BIND;
         error = target_resolve(fs, space, self, wire->target, target);
         entry->target = target->host;
+        around = entries_prefix(&space->entries, target->path);
+        /* What can't be changed under one name can't be under another. */
+        if (!error && around)
+            entry->flags |= around->flags & SPACE_READ_ONLY;
         if (!error && S_ISDIR(target->status.st_mode))
             entry->flags |= SPACE_DIRECTORY;
         return error;

@@ -45,9 +45,10 @@ struct translator *life_find_record(const struct fs *fs, uint64_t space, uint64_
     struct translator *translator = fs->translators;
 
     for (; translator; translator = translator->next)
-        if (!translator->forgotten && !translator->active && translator->space == space &&
-            translator->device == device && translator->inode == inode &&
-            strlen(translator->text) == length && memcmp(translator->text, text, length) == 0)
+        if (!translator->forgotten && !translator->orphan && !translator->active &&
+            translator->space == space && translator->device == device &&
+            translator->inode == inode && strlen(translator->text) == length &&
+            memcmp(translator->text, text, length) == 0)
             return translator;
     return NULL;
 }
@@ -325,6 +326,20 @@ void life_forget(struct translator *translator)
     life_release(translator);
 }
 
+void life_orphan(struct translator *translator)
+{
+    int error;
+
+    if (translator->state == TRANSLATOR_IDLE && !running_alive(translator)) {
+        life_forget(translator);
+        return;
+    }
+    translator->orphan = true;
+    error = state_save(translator);
+    if (error)
+        log_line("cannot write down translator %" PRIu64 ": %s", translator->id, strerror(error));
+}
+
 /* A space whose table names the translator, or NULL. */
 static const struct space *named_by(const struct fs *fs, uint64_t id)
 {
@@ -345,12 +360,12 @@ void life_space_dropped(struct fs *fs, uint64_t id)
         next = translator->next;
         if (translator->forgotten)
             continue;
-        if (translator->active && !other)
-            life_forget(translator);
-        else if (!translator->active && translator->space == id)
-            life_forget(translator);
-        else if (translator->space == id && other)
+        if (translator->space != id)
+            continue;
+        if (other)
             translator->space = other->id;
+        else
+            life_forget(translator);
     }
 }
 
@@ -545,7 +560,9 @@ int life_load(struct fs *fs)
     entries_check(fs);
     for (struct translator *translator = fs->translators; translator; translator = next) {
         next = translator->next;
-        if (translator->active ? !named_by(fs, translator->id) : !space_find(fs, translator->space))
+        if (translator->orphan   ? translator->pid == 0
+            : translator->active ? !named_by(fs, translator->id)
+                                 : !space_find(fs, translator->space))
             life_forget(translator);
     }
     if (snprintf(path, sizeof(path), "%s/nodes", fs->server->directory) >= (int)sizeof(path))

@@ -54,6 +54,7 @@ struct translator {
     char *host_path; /* and on the host */
     char *directory; /* where it is started, on the host */
     struct record record;
+    bool orphan; /* it has no node any more, and goes with its process */
     bool active; /* an entry of a table, else: */
     uint64_t device, inode;
     char *text;
@@ -107,7 +108,9 @@ int life_add(struct fs *fs, const struct translator_plan *plan, struct translato
 int life_change(struct translator *translator, const struct translator_plan *plan);
 /* It is not known any more; its process is ended, who waits gets ENOENT. */
 void life_forget(struct translator *translator);
-/* Likewise for all of a dropped space, but for those that other spaces' tables name. */
+/* It has no node any more: known to who has something of it open, until its process ends. */
+void life_orphan(struct translator *translator);
+/* Forget all of a dropped space, but for those that other spaces' tables name. */
 void life_space_dropped(struct fs *fs, uint64_t space);
 
 /* What stands in for the node: its identity. */

@@ -114,6 +114,41 @@ static bool answered_here(const struct translator *translator, const Hirsel__Nod
     }
 }
 
+/* The translator's own process asks for its own node. What it can mean is the file that the node
+ * stands in front of: an archive set on itself. False: there is none. */
+static bool underlying_answered(const struct translator *translator,
+                                const Hirsel__NodeRequest *request, uint32_t operation,
+                                struct reply *reply)
+{
+    Hirsel__NodeReply answer = HIRSEL__NODE_REPLY__INIT;
+    Hirsel__Attributes attributes = HIRSEL__ATTRIBUTES__INIT;
+    int flags = (int)(request->flags & (O_ACCMODE | O_APPEND));
+    bool opened = operation == HIRSEL__NODE_OPERATION__NODE_OPEN;
+    int descriptor = -1;
+    struct stat status;
+
+    if (!translator->active || request->path.len > 0 ||
+        (!opened && operation != HIRSEL__NODE_OPERATION__NODE_STAT) ||
+        lstat(translator->host_path, &status) < 0 || !S_ISREG(status.st_mode))
+        return false;
+    if (opened) {
+        /* Not to wait, if it was exchanged for a FIFO since. */
+        descriptor =
+            open(translator->host_path, flags | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+        if (descriptor < 0) {
+            reply_error(reply, errno);
+            return true;
+        }
+    }
+    attributes_fill(&status, &attributes);
+    answer.attributes = &attributes;
+    answer.translator = translator->id;
+    rpc_reply(reply, &answer.base, &descriptor, opened ? 1 : 0);
+    if (opened)
+        close(descriptor);
+    return true;
+}
+
 /* ---- going away by request ---- */
 
 struct leaving {
@@ -299,8 +334,10 @@ void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, st
         reply_error(reply, error);
         return;
     }
-    /* Its own process asks: whatever it waits for here it can't serve. */
+    /* Its own process asks: what it waits for here it can't serve meanwhile. */
     self = asker->guarded && asker->guarded == translator->pid;
+    if (self && underlying_answered(translator, request, raw->operation, reply))
+        return;
     if ((translator->state != TRANSLATOR_RUNNING || self) &&
         answered_here(translator, request, raw->operation, reply))
         return;

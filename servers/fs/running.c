@@ -116,6 +116,8 @@ static void process_forget(struct translator *translator, int status)
         port_close(port);
     translator->hangs = false;
     translator->state = TRANSLATOR_IDLE;
+    if (translator->orphan)
+        life_forget(translator);
     state_save_or_say(translator);
     life_tell_stoppers(translator, 0);
     if (was_up || (translator->killed && !asked && ++translator->failures < LIFE_TRIES)) {
@@ -187,7 +189,10 @@ void running_ended(struct translator *translator, int status)
     if (translator->state == TRANSLATOR_IDLE) {
         /* Of our former life, and not used since. */
         translator->pid = 0;
-        state_save_or_say(translator);
+        if (translator->orphan)
+            life_forget(translator);
+        else
+            state_save_or_say(translator);
         return;
     }
     /* What it sent before its end is still to be read; a hang-up follows. Nobody's connection that

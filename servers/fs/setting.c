@@ -161,9 +161,13 @@ static int passive_set(struct setting *setting, struct found *found, bool *wait)
     plan.text = text;
     plan.device = status.st_dev;
     plan.inode = status.st_ino;
-    if (old && request->keep)
+    if (old && old->inode == plan.inode && strcmp(old->text, text) == 0)
+        ; /* our own work, before fs was killed */
+    else if (old && request->keep)
         error = life_change(old, &plan);
-    else if (old && !request->orphan)
+    else if (old && request->orphan)
+        life_orphan(old);
+    else if (old)
         life_forget(old);
     if (error || !(request->start || request->active))
         goto out;
@@ -207,8 +211,8 @@ static int active_set(struct setting *setting, struct space *space, struct found
         return error;
     if (found->kind == FOUND_ENTRY) {
         error = space_remove(space, found->place.path);
-        if (!error && found->translator && !setting->request->orphan)
-            life_forget(found->translator);
+        if (!error && found->translator)
+            (setting->request->orphan ? life_orphan : life_forget)(found->translator);
     }
     place_entry(&found->place, &entry);
     entry.kind = SPACE_NODE;
@@ -237,8 +241,8 @@ static int take_away(struct setting *setting, struct space *space, struct found 
     switch (found->kind) {
     case FOUND_ENTRY: {
         int error = space_remove(space, found->place.path);
-        if (!error && found->translator && !lives_on)
-            life_forget(found->translator);
+        if (!error && found->translator)
+            (lives_on ? life_orphan : life_forget)(found->translator);
         return error;
     }
     case FOUND_RECORD:
@@ -250,8 +254,8 @@ static int take_away(struct setting *setting, struct space *space, struct found 
         if (unlink(found->place.host) < 0)
             return errno;
         spaces_count_change(setting->fs);
-        if (found->translator && !lives_on)
-            life_forget(found->translator);
+        if (found->translator)
+            (lives_on ? life_orphan : life_forget)(found->translator);
         return 0;
     default:
         if (setting->once.repeat)

@@ -67,6 +67,7 @@ int state_save(const struct translator *translator)
     state.device_path = bytes_of(translator->record.device);
     state.kind = kind;
     state.active = translator->active;
+    state.orphan = translator->orphan;
     state.device = translator->device;
     state.inode = translator->inode;
     state.text = bytes_of(translator->text);
@@ -119,6 +120,7 @@ static int state_fill(const Hirsel__FsState *state, struct translator *translato
     translator->host_path = text_of(state->host_path);
     translator->directory = text_of(state->directory);
     translator->active = state->active;
+    translator->orphan = state->orphan;
     translator->device = state->device;
     translator->inode = state->inode;
     translator->text = state->active ? NULL : text_of(state->text);
