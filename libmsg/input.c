@@ -8,7 +8,15 @@
 
 static bool is_capped(const struct port *port)
 {
-    return port->owed_count >= port->set->replies_max && !port->peer_gone;
+    const struct port_set *set = port->set;
+    return (port->owed_count >= set->replies_max || port->owed_weight >= set->queued_bytes) &&
+           !port->peer_gone;
+}
+
+/* What a request that is not answered yet may hold: descriptors are scarcer than memory. */
+static size_t request_weight(const struct msg *message)
+{
+    return message->length + message->descriptor_count * 65536;
 }
 
 struct reply *port_admit(struct port *port, const struct packet *packet)
@@ -23,6 +31,8 @@ struct reply *port_admit(struct port *port, const struct packet *packet)
         port_end_later(port, ENOMEM);
         return NULL;
     }
+    reply->weight = request_weight(&packet->message);
+    port->owed_weight += reply->weight;
     if (!packet->lost)
         return reply;
     reply_error(reply, packet->lost);
@@ -86,7 +96,7 @@ void port_handle(struct port *port, struct packet *packet)
         port_end_later(port, error);
 }
 
-/* What a packet weighs while it is kept: descriptors are scarcer than memory. */
+/* What a packet weighs while it is kept. */
 static size_t packet_charge(const struct packet *packet)
 {
     return sizeof(struct kept_packet) + packet->message.length +

@@ -95,7 +95,7 @@ struct queued_packet {
  * error; the rest is filled in. 0 or ENOTCONN, EMSGSIZE, ENOBUFS, ENOMEM, EMFILE, EBADF,
  * ETOOMANYREFS. */
 int port_transmit(struct port *port, struct wire_header *header, const struct msg *message);
-/* A packet of the handshake: goes now or never. */
+/* A packet of the handshake. 0 or errno; EPIPE and ECONNRESET where the peer is gone. */
 int port_transmit_hello(struct port *port, uint16_t kind, int error,
                         const struct wire_hello *hello);
 void port_transmit_cancel(struct port *port, uint32_t tag);
@@ -131,6 +131,7 @@ struct port {
     bool peer_gone; /* nothing can be sent any more; what was sent to us is still read */
     struct queued_packet *queue_head;
     size_t queue_bytes;
+    size_t owed_weight; /* of the requests not yet answered */
     struct kept_packet *inbox_head;
     port_tap_function *tap;
     msg_handler *handler;
@@ -309,6 +310,7 @@ struct reply {
     enum reply_state state;
     uint32_t tag;
     uint32_t operation;
+    size_t weight; /* what the request holds, in bytes */
     bool is_cancelled;
     reply_cancelled *cancelled;
     void *cancelled_context;

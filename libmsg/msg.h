@@ -81,9 +81,12 @@ void port_set_free(struct port_set *set);
 
 /* Limits of a set, against hostile or careless peers; zero leaves a limit as it is.
  * `queued_bytes`: what may wait to be sent to one peer that does not read, before that peer is
- *   dropped (default 8 MiB). `connections`: how many accepted connections at once, further ones
- *   wait in the listen queue (default 512). `replies`: how many requests of one connection may be
- *   unanswered at once; more are not read until one is answered (default 64). */
+ *   dropped; and what the unanswered requests of one connection may hold (a descriptor counts as
+ *   64 KiB), before no more are read (default 8 MiB).
+ * `connections`: how many accepted connections at once, further ones wait in the listen queue
+ *   (default 512).
+ * `replies`: how many requests of one connection may be unanswered at once; more are not read
+ *   until one is answered (default 64). */
 void port_set_limit(struct port_set *set, size_t queued_bytes, unsigned connections,
                     unsigned replies);
 

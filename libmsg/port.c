@@ -31,7 +31,7 @@ struct port *port_new(struct port_set *set, int descriptor, enum port_state stat
     port->references = 1;
     port->state = state;
     port->descriptor = descriptor;
-    port->receive_timeout_ms = -1;
+    port->receive_timeout_ms = -2; /* not known */
     port->queue_tail = &port->queue_head;
     port->inbox_tail = &port->inbox_head;
     ev_io_init(&port->reader, port_readable, descriptor, EV_READ);

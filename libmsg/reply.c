@@ -17,6 +17,7 @@ struct reply *reply_new(struct port *port, uint32_t operation, uint32_t tag)
     reply->state = REPLY_OWED;
     reply->tag = tag;
     reply->operation = operation;
+    reply->weight = 0;
     reply->is_cancelled = false;
     reply->cancelled = NULL;
     reply->call = NULL;
@@ -94,6 +95,7 @@ void reply_send(struct reply *reply, const struct msg *message)
         return;
     }
     reply_unlink(reply);
+    port->owed_weight -= reply->weight;
     reply->next = port->set->free_replies;
     port->set->free_replies = reply;
     const struct msg no_errno = {.error = EIO};

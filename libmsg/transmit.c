@@ -264,7 +264,9 @@ int port_transmit_hello(struct port *port, uint16_t kind, int error, const struc
     struct msg message = {.body = hello, .length = sizeof *hello, .error = error};
     if (port->tap)
         port->tap(port, TAP_SENT, kind, &message, 0, port->tap_context);
-    return send_packet(port->descriptor, &header, hello, sizeof *hello, NULL, 0);
+    int sent = send_packet(port->descriptor, &header, hello, sizeof *hello, NULL, 0);
+    /* One of a pair may have filled the socket before it is greeted. */
+    return sent == EAGAIN ? enqueue(port, &header, hello, NULL, 0) : sent;
 }
 
 void port_transmit_cancel(struct port *port, uint32_t tag)

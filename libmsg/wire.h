@@ -28,9 +28,11 @@
 #define WIRE_DESCRIPTORS_MAX 252
 
 enum wire_kind {
-    /* The first message of a connecting side: body struct wire_hello. */
+    /* The first message of a connecting side: body struct wire_hello. The layout of this and of the
+     * welcome is the same for ever, and the header's `version` is not looked at. */
     WIRE_HELLO = 1,
-    /* The accepting side's answer: body struct wire_hello with what was settled. */
+    /* The accepting side's answer: body struct wire_hello with what was settled; or `error` is not
+     * 0, and the connection is refused and ends. Nothing but a hello is heard before it. */
     WIRE_WELCOME = 2,
     /* A call: exactly one WIRE_REPLY with the same tag answers it. */
     WIRE_REQUEST = 3,

@@ -558,6 +558,25 @@ START_TEST(handed_over)
 }
 END_TEST
 
+START_TEST(handed_over_late)
+{
+    /* This side has filled the socket before the other's new owner says hello. */
+    struct port *one, *other, *adopted;
+    static char body[60000];
+    struct outcome outcome = {0};
+    struct msg message = {.operation = 1, .body = body, .length = sizeof body};
+    ck_assert_int_eq(port_pair(world.set, &one, &other), 0);
+    int handed = fcntl(port_descriptor(other), F_DUPFD_CLOEXEC, 3);
+    port_close(other);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(msg_call_start(one, &message, -1, note_outcome, &outcome, NULL), 0);
+    ck_assert_int_eq(port_adopt(world.set, handed, true, &adopted), 0);
+    port_on_message(adopted, echo, NULL);
+    run_until(&world, &outcome.count, 20);
+    ck_assert_int_eq(outcome.error, 0);
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
     tcase_add_checked_fixture(tests, setup, teardown);
@@ -578,6 +597,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, no_descriptor_left);
     tcase_add_test(tests, reply_descriptors_lost);
     tcase_add_test(tests, handed_over);
+    tcase_add_test(tests, handed_over_late);
 }
 
 int main(void)

@@ -351,6 +351,50 @@ START_TEST(too_many_requests)
 }
 END_TEST
 
+START_TEST(too_heavy_requests)
+{
+    /* Unanswered requests may not hold any amount of memory or descriptors. */
+    int nulls[8] = {0};
+    struct wire_header header = raw_header(WIRE_REQUEST, 0, 0);
+    port_set_limit(world.set, 1 << 20, 0, 0);
+    header.operation = 2;
+    header.descriptors = 8;
+    for (uint32_t i = 0; i < 6; i++) {
+        header.tag = i;
+        ck_assert_int_eq(raw_send(raw, &header, NULL, 0, nulls, 8), 0);
+    }
+    run_ready(&world);
+    ck_assert_int_eq(seen.requests, 2); /* 2 × 8 × 64 KiB */
+    for (int answered = 0; answered < 6; answered++) {
+        reply_error(seen.held[answered], 0);
+        run_until(&world, &seen.requests, answered + 3 < 6 ? answered + 3 : 6);
+    }
+    /* long ones */
+    for (uint32_t i = 0; i < 4; i++) {
+        header = raw_header(WIRE_REQUEST, i, 600000);
+        header.operation = 2;
+        header.flags = WIRE_LONG;
+        header.descriptors = 1;
+        int body = memory(600000, 0);
+        ck_assert_int_eq(raw_send(raw, &header, NULL, 0, &body, 1), 0);
+        close(body);
+    }
+    run_ready(&world);
+    ck_assert_int_eq(seen.requests, 8);
+    reply_error(seen.held[6], 0);
+    run_until(&world, &seen.requests, 9);
+    reply_error(seen.held[7], 0);
+    reply_error(seen.held[8], 0);
+    run_until(&world, &seen.requests, 10);
+    reply_error(seen.held[9], 0);
+    run_ready(&world);
+    char body[8];
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(raw_await(&world, raw, &header, body, sizeof body), sizeof header);
+    expect_life();
+}
+END_TEST
+
 START_TEST(gone_while_not_read)
 {
     /* It asked for more than it may and left: this is noticed though nothing is read. */
@@ -832,6 +876,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, cancelled_twice);
     tcase_add_test(tests, reply_twice);
     tcase_add_test(tests, too_many_requests);
+    tcase_add_test(tests, too_heavy_requests);
     tcase_add_test(tests, gone_while_not_read);
     tcase_add_test(tests, never_reads);
     tcase_add_test(tests, never_reads_descriptors);
