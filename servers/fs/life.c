@@ -17,6 +17,8 @@
 /* Each has a directory and a file: a program that makes nodes without end must not fill the
  * session's file system with them. */
 #define TRANSLATORS_MAX 10000
+/* Between two looks for those that are gone. */
+#define SWEEP_SECONDS 1.0
 #define COMMAND_BYTES_MAX (32u << 10)
 
 /* ---- finding ---- */
@@ -270,16 +272,37 @@ static int plan_take(struct translator *translator, const struct translator_plan
     return 0;
 }
 
+/* Nodes come and go by ln, mv and rm, which nobody tells us: forget those that are gone. */
+static void gone_forget(struct fs *fs)
+{
+    struct translator *next;
+
+    for (struct translator *translator = fs->translators; translator; translator = next) {
+        struct stat status;
+        next = translator->next;
+        if (translator->active || translator->forgotten || translator->pid ||
+            translator->state != TRANSLATOR_IDLE)
+            continue;
+        if (lstat(translator->host_path, &status) < 0 || status.st_ino != translator->inode ||
+            status.st_dev != translator->device)
+            life_forget(translator);
+    }
+}
+
 int life_add(struct fs *fs, const struct translator_plan *plan, struct translator **made)
 {
     struct translator *translator;
     int error;
 
-    if (fs->translator_count >= TRANSLATORS_MAX) {
-        log_line("%zu translators are known: no more until some are taken away",
-                 fs->translator_count);
-        return ENOSPC;
+    if (fs->translator_count >= TRANSLATORS_MAX && ev_time() - fs->swept_at > SWEEP_SECONDS) {
+        gone_forget(fs);
+        if (fs->translator_count >= TRANSLATORS_MAX)
+            log_line("%zu translators are known: no more until some are taken away",
+                     fs->translator_count);
+        fs->swept_at = ev_time();
     }
+    if (fs->translator_count >= TRANSLATORS_MAX)
+        return ENOSPC;
     translator = translator_new(fs);
     if (!translator)
         return ENOMEM;
