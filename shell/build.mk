@@ -7,6 +7,8 @@ $(B)/bin/hirsel: $(SHELL_OBJECTS) $(B)/lib/libserver.a $(LIBMSG)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(SHELL_LIBS)
 
+# It is tried with the libc copy preloaded, which a sanitizer does not bear.
+$(B)/libexec/hirsel/enter $(B)/obj/shell/enter.o: override SANITIZE :=
 $(B)/libexec/hirsel/enter: $(B)/obj/shell/enter.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^
