@@ -96,6 +96,14 @@ static char **arguments_rewrite(int argc, char **argv)
     return words;
 }
 
+static void arguments_free(int argc, char **argv, char **words)
+{
+    for (int i = 0; i < argc; i++)
+        if (words[i] != argv[i])
+            free(words[i]);
+    free(words);
+}
+
 int command_kill(int argc, char **argv)
 {
     static const struct argp_option options[] = {
@@ -115,22 +123,26 @@ int command_kill(int argc, char **argv)
     struct kill kill = {.signal = SIGTERM};
     struct session session;
     struct port *proc;
+    char **words = arguments_rewrite(argc, argv);
     int status = EXIT_SUCCESS;
 
-    argv = arguments_rewrite(argc, argv);
-    if (argv == NULL) {
+    if (words == NULL) {
         shell_say(ENOMEM, "the arguments");
         return SHELL_FAILED;
     }
-    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &kill);
-    if (session_find(kill.name, &session) != 0)
-        return SHELL_FAILED;
+    argp_parse(&argp, argc, words, ARGP_IN_ORDER, NULL, &kill);
+    if (session_find(kill.name, &session) != 0) {
+        status = SHELL_FAILED;
+        goto out;
+    }
     proc = session_connect(&session, "proc");
     if (proc == NULL)
-        return SHELL_FAILED;
-    for (char **pid = kill.pids; *pid != NULL; pid++)
+        status = SHELL_FAILED;
+    for (char **pid = kill.pids; proc != NULL && *pid != NULL; pid++)
         if (process_kill(proc, *pid, kill.signal) != 0)
             status = EXIT_FAILURE;
     session_close(&session);
+out:
+    arguments_free(argc, argv, words);
     return status;
 }
