@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,10 +87,12 @@ static int process_kill(struct port *proc, const char *text, int signal)
 static char **arguments_rewrite(int argc, char **argv)
 {
     char **words = calloc((size_t)argc + 1, sizeof(char *));
+    bool options = true;
 
     for (int i = 0; words != NULL && i < argc; i++) {
         words[i] = argv[i];
-        if (i > 0 && argv[i][0] == '-' && argv[i][1] != '-' && argv[i][1] != '\0' &&
+        options = options && strcmp(argv[i], "--") != 0;
+        if (i > 0 && options && argv[i][0] == '-' && argv[i][1] != '-' && argv[i][1] != '\0' &&
             signal_parse(argv[i] + 1) >= 0 && asprintf(&words[i], "-S%s", argv[i] + 1) < 0)
             return NULL;
     }
