@@ -117,7 +117,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .max_entries = 300,
         .max_stream = 1 << 20,
         .source.descriptor = -1,
-        .stream = -1,
     };
     int descriptor = memfd_create("archive", MFD_CLOEXEC);
     char words[32];
@@ -130,8 +129,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     STAILQ_INIT(&file.pending);
     TAILQ_INIT(&file.wanted);
-    if (source_adopt(&file.source, descriptor) != 0 || stream_start(&file) != 0)
+    if (source_adopt(&file.source, descriptor) != 0)
         abort();
+    descriptor = memfd_create("stream", MFD_CLOEXEC);
+    if (!stream_unpack(&file, descriptor))
+        close(descriptor);
+    else if (source_adopt(&file.source, descriptor) != 0)
+        abort();
+    translator_hold();
+    index_start(&file);
     while (library.holding)
         ev_run(library.loop, EVRUN_ONCE);
     nodes_check();

@@ -260,6 +260,29 @@ START_TEST(survives_kill)
 }
 END_TEST
 
+/* Unpacking goes on while the translator is killed and killed again. */
+START_TEST(unpacks_through_kills)
+{
+    size_t length;
+
+    shell(&client, "head -c 15000000 /dev/urandom > source/large && tar cjf a -C source .");
+    serve(true);
+    for (int round = 0; round < 100; round++) {
+        char path[256];
+
+        client_kill(&client);
+        client_restart(&client);
+        snprintf(path, sizeof(path), "%s/own/stream", client.node);
+        if (access(path, F_OK) == 0)
+            break;
+        usleep(30000);
+    }
+    free(client_read(&client, "large", &length));
+    ck_assert_uint_eq(length, 15000000);
+    shell(&client, "test ! -e nodes/7/own/part && test -e nodes/7/own/stream");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("archive_tree");
@@ -275,6 +298,7 @@ int main(void)
     tcase_add_test(tests, reads_warc);
     tcase_add_loop_test(tests, opens_in_any_order, 0, 4);
     tcase_add_loop_test(tests, survives_kill, 0, 3);
+    tcase_add_test(tests, unpacks_through_kills);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

@@ -1,11 +1,12 @@
 /* archive: a directory that shows what is in an archive, read-only.
  *
- * A compressed archive is unpacked into a plain one first, in the translator's own directory, if it
- * does not grow too large: then every file can be reached directly, and a next life finds it done.
+ * A compressed archive is unpacked into a plain one first, by a process of its own, in the
+ * translator's own directory, if it does not grow too large: then every file can be reached
+ * directly, and a next life finds it done.
  * Then comes the index: every header, once. Then the contents, when files are opened: where passing
  * over an entry costs as much as reading it (a compressed stream that grew too large) a pass
  * extracts all that it passes; else only what is wanted is read.
- * All goes in slices, so that other requests are answered in between. */
+ * Index and contents go in slices, so that other requests are answered in between. */
 #ifndef HIRSEL_ARCHIVE_H
 #define HIRSEL_ARCHIVE_H
 
@@ -69,8 +70,7 @@ struct archive_file {
     struct archive *reader;
     enum access_way way;
 
-    int stream; /* where the unpacked stream goes; -1: nowhere */
-    uint64_t streamed;
+    ev_timer patience; /* until it is unpacked */
 
     /* The index. */
     struct node *measured; /* its size has to be counted */
@@ -134,8 +134,10 @@ void pending_resolve(struct archive_file *file);
 /* index.c: the last step of the start; it says translator_ready. */
 void index_start(struct archive_file *file);
 
-/* stream.c: unpack a compressed archive once, if it is not too large; then the index. */
+/* stream.c: have a compressed archive unpacked once, if it is not too large; then the index. */
 int stream_start(struct archive_file *file);
+/* Unpack it into `descriptor`. False: it is not compressed, or would be too large. */
+bool stream_unpack(struct archive_file *file, int descriptor);
 
 /* slice.c: work in slices. */
 /* Have `work` called again and again while it returns true, other requests in between. */

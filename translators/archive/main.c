@@ -44,7 +44,6 @@ static int archive_configure(int argc, char **argv, void **state)
         .max_entries = ENTRIES_DEFAULT,
         .max_stream = STREAM_DEFAULT,
         .source.descriptor = -1,
-        .stream = -1,
     };
     int at = 1;
 

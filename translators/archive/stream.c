@@ -1,10 +1,14 @@
 /* A compressed archive, unpacked once into a plain one. In a stream that can't be entered in the
- * middle every file would cost all that lies before it; and a translator that was killed would
- * begin from nothing. */
+ * middle every file would cost all that lies before it. A process of its own does it: a translator
+ * that is killed finds it still at work, or done.
+ *
+ * In the translator's own directory: `part` is being written, by who holds a lock on it; complete
+ * it becomes `stream`; it becomes `none` if the archive has to be read as it is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "translators/archive/archive.h"
@@ -12,47 +16,14 @@
 #define FAILURES_MAX 16
 /* Contents need room too. */
 #define SPACE_SHARE 4
+/* Between looks whether it is done: twice as long each time. */
+#define LOOK_SECONDS_MIN 0.001
+#define LOOK_SECONDS_MAX 0.02
 
-/* It was too large, or is not compressed: read the archive itself. */
-static void stream_drop(struct archive_file *file)
+static bool block_write(int descriptor, const char *bytes, size_t length)
 {
-    reader_close(&file->reader);
-    close(file->stream);
-    file->stream = -1;
-    unlinkat(translator_directory(), "part", 0);
-    index_start(file);
-}
-
-/* Only a stream that is complete has the name `stream`. */
-static void stream_complete(struct archive_file *file)
-{
-    int directory = translator_directory();
-    int error = 0;
-
-    reader_close(&file->reader);
-    if (renameat(directory, "part", directory, "stream") != 0)
-        error = errno;
-    if (error == 0) {
-        error = source_adopt(&file->source, file->stream);
-        file->stream = -1;
-    }
-    if (error != 0) {
-        translator_log("%s: can't keep the unpacked stream: %s", file->path, strerror(error));
-        if (file->stream >= 0) {
-            stream_drop(file);
-            return;
-        }
-    }
-    index_start(file);
-}
-
-static bool block_keep(struct archive_file *file, const char *bytes, size_t length)
-{
-    file->streamed += length;
-    if (file->streamed > file->max_stream)
-        return false;
     while (length > 0) {
-        ssize_t put = write(file->stream, bytes, length);
+        ssize_t put = write(descriptor, bytes, length);
         if (put <= 0)
             return false;
         bytes += put;
@@ -61,69 +32,164 @@ static bool block_keep(struct archive_file *file, const char *bytes, size_t leng
     return true;
 }
 
-static bool stream_step(struct archive_file *file)
+/* What comes before damage is as good as if there were none. */
+static bool blocks_unpack(struct archive_file *file, int descriptor)
 {
-    const void *bytes;
-    size_t length;
-    la_int64_t offset;
-    int result = archive_read_data_block(file->reader, &bytes, &length, &offset);
+    uint64_t size = 0;
 
-    switch (result) {
-    case ARCHIVE_OK:
-    case ARCHIVE_WARN:
-        if (block_keep(file, bytes, length))
+    for (unsigned failures = 0;;) {
+        const void *bytes;
+        size_t length;
+        la_int64_t offset;
+        int result = archive_read_data_block(file->reader, &bytes, &length, &offset);
+
+        helper_follow();
+        if (result == ARCHIVE_EOF)
             return true;
-        stream_drop(file);
-        return true;
-    case ARCHIVE_RETRY:
-        if (++file->failures < FAILURES_MAX)
+        if (result == ARCHIVE_RETRY && ++failures < FAILURES_MAX)
+            continue;
+        if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
+            const char *text = archive_error_string(file->reader);
+            translator_log("%s: damaged after %" PRIu64 " unpacked bytes: %s", file->path, size,
+                           text ? text : "?");
             return true;
-        break;
-    case ARCHIVE_EOF:
-        stream_complete(file);
-        return true;
-    default:
-        break;
+        }
+        size += length;
+        if (size > file->max_stream || !block_write(descriptor, bytes, length))
+            return false;
     }
-    /* What came before the damage is served. */
-    translator_log("%s: damaged after %" PRIu64 " unpacked bytes: %s", file->path, file->streamed,
-                   archive_error_string(file->reader) ? archive_error_string(file->reader) : "?");
-    stream_complete(file);
-    return true;
 }
 
-static bool stream_first(struct archive_file *file)
+bool stream_unpack(struct archive_file *file, int descriptor)
 {
     struct archive_entry *entry;
-    int result = archive_read_next_header(file->reader, &entry);
+    bool unpacked = false;
+    int result;
 
+    file->reader = reader_open(&file->source, 0, READ_STREAM);
+    if (!file->reader)
+        return false;
+    result = archive_read_next_header(file->reader, &entry);
     if ((result == ARCHIVE_OK || result == ARCHIVE_WARN) &&
         archive_filter_code(file->reader, 0) != ARCHIVE_FILTER_NONE)
-        slice_start(file, stream_step);
-    else
-        stream_drop(file);
-    return true;
+        unpacked = blocks_unpack(file, descriptor);
+    reader_close(&file->reader);
+    return unpacked;
 }
 
-int stream_start(struct archive_file *file)
+static _Noreturn void helper_work(struct archive_file *file, int part)
+{
+    int directory = translator_directory();
+    bool unpacked = stream_unpack(file, part);
+    struct stat mine;
+
+    /* Removed: a later life of the translator shows another archive. */
+    if (fstat(part, &mine) != 0 || mine.st_nlink == 0)
+        _exit(1);
+    if (!unpacked && ftruncate(part, 0) != 0)
+        _exit(1);
+    _exit(renameat(directory, "part", directory, unpacked ? "stream" : "none") == 0 ? 0 : 1);
+}
+
+/* Whether it was decided how the archive is read; then it is begun. */
+static bool outcome_take(struct archive_file *file)
 {
     int directory = translator_directory();
     int descriptor = openat(directory, "stream", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    translator_hold();
-    if (descriptor >= 0 && source_adopt(&file->source, descriptor) == 0) {
+    if (descriptor >= 0) {
+        int error = source_adopt(&file->source, descriptor);
+        if (error != 0)
+            translator_log("%s: can't use the unpacked stream: %s", file->path, strerror(error));
+    } else if (faccessat(directory, "none", F_OK, 0) != 0) {
+        return false;
+    }
+    index_start(file);
+    return true;
+}
+
+/* Who gets the lock is the only one who unpacks. -1 with errno EWOULDBLOCK: somebody does. */
+static int part_lock(void)
+{
+    int descriptor =
+        openat(translator_directory(), "part", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int error;
+
+    if (descriptor < 0 || flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        return descriptor;
+    error = errno;
+    close(descriptor);
+    errno = error;
+    return -1;
+}
+
+/* False: it is still to be waited for. */
+static bool outcome_await(struct archive_file *file)
+{
+    int part;
+
+    if (outcome_take(file))
+        return true;
+    part = part_lock();
+    if (part < 0)
+        return false;
+    /* Nobody is at work any more. It may have ended well between the two looks. */
+    close(part);
+    if (!outcome_take(file)) {
+        translator_log("%s: could not be unpacked: it is read as it is", file->path);
         index_start(file);
+    }
+    return true;
+}
+
+static void look(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)events;
+    if (outcome_await(watcher->data)) {
+        ev_timer_stop(loop, watcher);
+        return;
+    }
+    if (watcher->repeat < LOOK_SECONDS_MAX)
+        watcher->repeat *= 2.;
+    ev_timer_again(loop, watcher);
+}
+
+static int helper_start(struct archive_file *file)
+{
+    int part = part_lock();
+    pid_t pid;
+
+    if (part < 0)
+        return errno == EWOULDBLOCK ? 0 : errno;
+    /* The lock was free because the one before has just ended: never write into its outcome. */
+    if (faccessat(translator_directory(), "stream", F_OK, 0) == 0 ||
+        faccessat(translator_directory(), "none", F_OK, 0) == 0 || ftruncate(part, 0) != 0) {
+        close(part);
         return 0;
     }
-    if (file->max_stream > translator_space() / SPACE_SHARE)
-        file->max_stream = translator_space() / SPACE_SHARE;
-    file->stream =
-        openat(directory, "part", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file->stream < 0)
-        return errno;
-    file->reader = reader_open(&file->source, 0, READ_STREAM);
-    if (!file->reader)
-        return errno;
-    slice_start(file, stream_first);
+    pid = translator_fork();
+    if (pid == 0)
+        helper_work(file, part);
+    /* The lock is the helper's now. */
+    close(part);
+    return pid > 0 ? 0 : errno;
+}
+
+int stream_start(struct archive_file *file)
+{
+    uint64_t most = translator_space() / SPACE_SHARE;
+    int error;
+
+    translator_hold();
+    if (outcome_take(file))
+        return 0;
+    if (file->max_stream > most)
+        file->max_stream = most;
+    error = helper_start(file);
+    if (error != 0)
+        return error;
+    ev_timer_init(&file->patience, look, LOOK_SECONDS_MIN, LOOK_SECONDS_MIN);
+    file->patience.data = file;
+    ev_timer_start(translator_loop(), &file->patience);
     return 0;
 }

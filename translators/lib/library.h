@@ -15,6 +15,8 @@
 /* A node's path must leave room for a placeholder's name within PATH_MAX. */
 #define NODE_PATH_MAX 4000
 #define NODE_NAME_MAX 255
+/* What init hands over. */
+#define LISTEN_DESCRIPTOR 3
 
 /* The mode of a backing file that is not complete. Complete it gets its own mode, in one step and
  * last of all: so a translator that was killed leaves no half file that looks like a whole one.

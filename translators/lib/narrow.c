@@ -120,7 +120,10 @@ static const int allowed[] = {
     SCMP_SYS(rt_sigreturn),
     SCMP_SYS(sigaltstack),
     SCMP_SYS(tgkill),
+    SCMP_SYS(wait4),
+    SCMP_SYS(flock),
     SCMP_SYS(getpid),
+    SCMP_SYS(getppid),
     SCMP_SYS(gettid),
     SCMP_SYS(getuid),
     SCMP_SYS(geteuid),
@@ -155,6 +158,9 @@ static int calls_narrow(void)
     if (error == 0)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                                  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (error == 0)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                 SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0));
     if (error == 0)
         error = seccomp_load(filter);
     seccomp_release(filter);

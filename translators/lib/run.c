@@ -13,7 +13,6 @@
 #include "servers/lib/server.h"
 #include "translators/lib/library.h"
 
-#define LISTEN_DESCRIPTOR 3
 /* All programs' requests come over the one connection of fs: many may be waiting. */
 #define REPLIES_MAX 4096
 /* What stays free on the session's file system. */

@@ -96,6 +96,13 @@ int translator_source(const char *words);
 /* A directory for the translator's own files (the library's descriptor). */
 int translator_directory(void);
 
+/* In `start`: a process for long work that goes on if the translator is killed, narrowed as the
+ * translator will be and without its socket. As fork(2); what it makes must be left where the next
+ * life finds it, and it ends by _exit. helper_follow is to be called in it now and then: then it
+ * does not outlive the session. */
+pid_t translator_fork(void);
+void helper_follow(void);
+
 /* How many bytes may still be written to the session's directory before its file system is as
  * good as full. */
 uint64_t translator_space(void);
