@@ -449,7 +449,7 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
             walk_rest(walk, &rest_length);
             if (rest_length > 0 || (walk->slash && !(shape->traits & TRAIT_NAMES)) ||
                 call_follows(number, arguments))
-                return shape->verb == VERB_OPEN && rest_length == 0 &&
+                return shape->verb == VERB_OPEN && rest_length == 0 && !walk->slash &&
                                !call_follows(number, arguments)
                            ? -ELOOP
                            : -ENOENT;
