@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import random
+import select
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,9 @@ class Agent:
     def ask(self, request):
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], 20)[0]:
+            self.process.kill()
+            raise RuntimeError(f"no answer within 20 s to {request}")
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the process in the session ended: {self.process.wait()}")
@@ -200,7 +204,7 @@ class Comparison:
                 parent = self.session.walk(self.start(agent, request.get(at)), request[path], parent=True)
             except OSError:
                 continue
-            if not (parent.where.real + "/").startswith(self.world.base + "/"):
+            if not parent.where.virtual and not (parent.where.real + "/").startswith(self.world.h + "/"):
                 return False
             if not self.session.is_found(parent.where):
                 return False  # it can't be taken back by a name

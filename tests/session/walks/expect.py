@@ -174,7 +174,7 @@ def create(session, start, path, slash_is_good):
     if found is not None or (entry is not None and entry.kind == "symlink"):
         fail(errno.EEXIST)
     if parent.slash and not slash_is_good:
-        fail(errno.ENOENT, *([errno.EPERM] if entry else []))
+        fail(errno.ENOENT, *([errno.EPERM] if entry else []), *([errno.EROFS] if parent.where.mount.read_only else []))
     session.refuse(parent.where)
     if entry is not None:
         fail(errno.EPERM, errno.EXDEV)  # hidden: nothing can be made there
@@ -343,6 +343,8 @@ def with_nodes(function):
 def link(session, request, start, start2):
     where, text = session.walk(start, request["path"], follow=False)
     parent = create(session, start2, request["path2"], False)
+    if where.mount.above is not None and not where.rest:
+        raise Untold  # a record is linked as what it is to the host
     if where.mount != parent.where.mount:
         fail(errno.EXDEV, *([errno.EPERM] if text is not None and where.name in session.table else []))
     if text is not None and where.name in session.table:
@@ -378,7 +380,7 @@ def rename(session, request, start, start2):
     folder = found is not None and is_directory(found)
     target_folder = target is not None and is_directory(target)
     if flags & RENAME_EXCHANGE and other.slash and not target_folder:
-        fail(errno.ENOTDIR)
+        fail(errno.ENOTDIR, *([errno.EBUSY] if entry or target_entry or session.has_below(one.name) else []))
     if not folder and (one.slash or (other.slash and not flags & RENAME_EXCHANGE)):
         fail(errno.ENOTDIR, *([errno.EBUSY, errno.EPERM] if entry or target_entry or session.has_below(other.name)
                              else []))
