@@ -61,12 +61,12 @@ run: deps
 .PHONY: check check-long
 check: deps
 	@$(BUILD) all tests-unit tests-fuzz benches
-	@$(BUILD) B=$(B)/asan OPT="-O1 -g" SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" tests-unit
+	@$(BUILD) B=$(B)/asan OPT="-O1 -g" SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all tests-unit
 	@tests/run --build $(B) $(TESTS)
 
 check-long: deps
 	@$(BUILD) all tests-unit tests-fuzz benches
-	@$(BUILD) B=$(B)/asan OPT="-O1 -g" SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" tests-unit
+	@$(BUILD) B=$(B)/asan OPT="-O1 -g" SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all tests-unit
 	@tests/run --long --build $(B) $(TESTS)
 
 .PHONY: bench
