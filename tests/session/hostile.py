@@ -200,7 +200,7 @@ def client(path, case):
             try:
                 s.connect(path)
                 s.send(hello())
-            except BlockingIOError:
+            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
                 pass
             held.append(s)
         del held
