@@ -107,6 +107,7 @@ struct init {
     struct listener *listener;
     struct ev_signal child_ended, terminate, interrupt, hangup;
     struct ev_timer once_timer;
+    struct ev_timer start_timer;
     struct slot slots[SLOT_COUNT];
     struct child *children;
     struct translator *translators;
@@ -136,6 +137,8 @@ void children_reap(struct init *init);
 int slot_open(struct init *init, int which, const char *name);
 void slot_launch(struct slot *slot);
 bool slots_ready(const struct init *init);
+/* They had their time to get up, and some did not. */
+void slots_give_up(struct init *init);
 void slots_end(struct init *init, int signal);
 
 /* control.c: what servers ask on their control channels; the context is the slot. */

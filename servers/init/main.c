@@ -30,6 +30,8 @@
 /* At the end, for programs that react to SIGTERM slowly. */
 #define GRACE_MS 2000
 #define NOTIFY_DESCRIPTOR 3
+/* In which all servers must be up. */
+#define START_SECONDS 20.0
 
 int path_make(char *buffer, size_t size, const char *format, ...)
 {
@@ -156,6 +158,16 @@ static void once_passed(struct ev_loop *loop, ev_timer *timer, int events)
     stop_begin(timer->data, 0, NULL);
 }
 
+static void start_passed(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct init *init = timer->data;
+
+    (void)loop;
+    (void)events;
+    if (init->notify >= 0 && init->phase == STOP_NOT)
+        slots_give_up(init);
+}
+
 static void signal_watch(struct init *init, ev_signal *watcher,
                          void (*run)(struct ev_loop *, ev_signal *, int), int number)
 {
@@ -182,6 +194,9 @@ static int loop_open(struct init *init)
     init->once_timer.data = init;
     if (init->once)
         ev_timer_start(init->loop, &init->once_timer);
+    ev_timer_init(&init->start_timer, start_passed, START_SECONDS, 0);
+    init->start_timer.data = init;
+    ev_timer_start(init->loop, &init->start_timer);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -161,6 +162,56 @@ static void slot_started(struct child *child, int error)
     }
 }
 
+/* What a server said last; an empty string if it said nothing. The log goes with the session. */
+static void last_words(const struct init *init, const char *name, char *words, size_t size)
+{
+    char tail[4096], mark[32], path[PATH_MAX];
+    char *line, *rest = NULL;
+    ssize_t length;
+    int log;
+
+    words[0] = '\0';
+    snprintf(mark, sizeof mark, " %s[", name);
+    if (path_make(path, sizeof path, "%s/log", init->directory) != 0)
+        return;
+    log = open(path, O_RDONLY | O_CLOEXEC);
+    if (log < 0)
+        return;
+    if (lseek(log, -(off_t)(sizeof tail - 1), SEEK_END) < 0)
+        lseek(log, 0, SEEK_SET);
+    length = read(log, tail, sizeof tail - 1);
+    close(log);
+    tail[length < 0 ? 0 : length] = '\0';
+    for (line = strtok_r(tail, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        const char *said = strstr(line, mark) == NULL ? NULL : strstr(line, "]: ");
+
+        if (said != NULL)
+            snprintf(words, size, ": %s", said + 3);
+    }
+}
+
+/* A session that never came up is none: say so instead of trying for ever. */
+static void start_fail(const struct slot *slot)
+{
+    struct init *init = slot->init;
+    char words[1024], text[1200];
+
+    last_words(init, slot->name, words, sizeof words);
+    snprintf(text, sizeof text, "%s does not start%s", slot->name, words);
+    starter_tell(init, text);
+    stop_begin(init, 0, NULL);
+}
+
+void slots_give_up(struct init *init)
+{
+    for (int i = 0; i < SLOT_COUNT; i++) {
+        if (init->slots[i].ready || init->slots[i].missing)
+            continue;
+        start_fail(&init->slots[i]);
+        return;
+    }
+}
+
 static void slot_ended(struct child *child, pid_t pid, int status)
 {
     struct slot *slot = slot_of(child);
@@ -185,13 +236,8 @@ static void slot_ended(struct child *child, pid_t pid, int status)
                  WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
         log_line("%s ended with status %d; it is started again", slot->name, WEXITSTATUS(status));
-    /* A session that never came up is none: say so instead of trying for ever. */
     if (!slot->once_ready && slot->deaths >= 2 && init->notify >= 0) {
-        char text[PATH_MAX + 64];
-
-        path_make(text, sizeof text, "%s does not start; see %s/log", slot->name, init->directory);
-        starter_tell(init, text);
-        stop_begin(init, 0, NULL);
+        start_fail(slot);
         return;
     }
     slot_schedule(slot);
