@@ -262,6 +262,58 @@ START_TEST(one_shot_killed)
 }
 END_TEST
 
+/* An installation of one's own, whose fs is this script. */
+static void installation_make(const char *fs)
+{
+    char command[2 * PATH_MAX];
+    int script;
+
+    snprintf(
+        command, sizeof command,
+        "set -e; from=$(dirname \"$(dirname %.200s)\"); rm -rf i; mkdir -p i/bin i/libexec/hirsel;"
+        "cp \"$from/bin/hirsel\" i/bin; cd i/libexec/hirsel;"
+        "cp \"$from/libexec/hirsel/\"{init,proc,net,enter} .",
+        stage()->program);
+    setenv("SCRIPT", command, 1);
+    ck_assert_int_eq(system("bash -c \"$SCRIPT\""), 0);
+    script = open("i/libexec/hirsel/fs", O_CREAT | O_WRONLY | O_TRUNC, 0755);
+    ck_assert_int_eq(write(script, fs, strlen(fs)), (ssize_t)strlen(fs));
+    close(script);
+    snprintf(stage()->program, sizeof stage()->program, "%s/i/bin/hirsel", stage()->directory);
+}
+
+START_TEST(a_server_that_does_not_start)
+{
+    struct stat status;
+
+    installation_make("#!/bin/sh\necho \"now fs[$$]: no, thanks\" >&2\nexit 3\n");
+    ck_assert_int_eq(stage_run("start", "work", NULL), 125);
+    ck_assert_str_eq(stage()->errors,
+                     "hirsel start: cannot start session 'work': fs does not start: "
+                     "no, thanks\n");
+    ck_assert_int_eq(stage_run("run", "--", "true", NULL), 125);
+    /* The session's end and the word of its failure may cross. */
+    ck_assert_int_eq(stage_run("list", NULL), 0);
+    ck_assert(stat(session_path("work"), &status) != 0 || stage_run("stop", "work", NULL) == 0 ||
+              stat(session_path("work"), &status) != 0);
+}
+END_TEST
+
+START_TEST(a_part_that_is_missing)
+{
+    installation_make("");
+    ck_assert_int_eq(unlink("i/libexec/hirsel/fs"), 0);
+    ck_assert_int_eq(stage_run("start", "work", NULL), 0);
+    ck_assert_ptr_nonnull(strstr(stage()->output, "incomplete"));
+    ck_assert_ptr_nonnull(strstr(stage()->output, "fs is not installed"));
+    ck_assert_ptr_nonnull(strstr(stage()->output, "shim"));
+    ck_assert_int_eq(stage_run("doctor", "--session", "work", NULL), 1);
+    ck_assert_ptr_nonnull(strstr(stage()->output, "not installed:"));
+    ck_assert_int_eq(stage_run("run", "--session", "work", "--", "sh", "-c", "exit 3", NULL), 3);
+    ck_assert_int_eq(stage_run("stop", "work", NULL), 0);
+}
+END_TEST
+
 START_TEST(descriptors_of_the_starter)
 {
     pid_t init;
@@ -311,6 +363,8 @@ int main(void)
     tcase_add_test(cases, stop_wakes_the_stopped);
     tcase_add_test(cases, one_shot);
     tcase_add_test(cases, one_shot_killed);
+    tcase_add_test(cases, a_server_that_does_not_start);
+    tcase_add_test(cases, a_part_that_is_missing);
     tcase_add_test(cases, descriptors_of_the_starter);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
