@@ -46,7 +46,7 @@ static long path_review(long number, const long arguments[6], const struct call_
         size = (uint64_t)status->st_size;
         links = status->st_nlink;
     }
-    if (S_ISLNK(mode) && size >= RECORD_LENGTH_MIN) {
+    if (S_ISLNK(mode) && size >= RECORD_LENGTH_MIN && path[0] != '\0') {
         char start[RECORD_START_LENGTH + 1];
         long got =
             system_call(SYS_readlinkat, directory, (long)path, (long)start, sizeof start, 0, 0);
