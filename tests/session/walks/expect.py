@@ -102,6 +102,8 @@ def readlink(session, request, start):
 
 def access(session, request, start):
     where, _ = session.walk(start, request["path"])
+    if where.virtual and not where.rest and request["mode"] & os.W_OK:
+        raise Untold  # before it runs, nobody knows that a translator lets nothing be written
     if request["mode"] & os.W_OK:
         session.refuse(where)
     if not os.access(where.real, request["mode"]):
