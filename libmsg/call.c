@@ -4,7 +4,7 @@
 
 #include "libmsg/internal.h"
 
-void call_finish(struct call *call, int error, struct msg *answer, bool answered)
+HOT void call_finish(struct call *call, int error, struct msg *answer, bool answered)
 {
     struct msg empty = {0};
     struct port_set *set = call->port->set;
@@ -106,7 +106,7 @@ void calls_end(struct port *port, int error)
 }
 
 /* Send the request of a socket port's call. */
-static int call_send(struct call *call, const struct msg *message)
+static HOT int call_send(struct call *call, const struct msg *message)
 {
     struct port *port = call->port;
     if (port->state >= PORT_ENDING)
@@ -235,8 +235,8 @@ static void call_wait_loop(struct call *call, int timeout_ms)
     }
 }
 
-static int call_local(struct port *port, const struct msg *message, struct msg *answer,
-                      int timeout_ms)
+static HOT int call_local(struct port *port, const struct msg *message, struct msg *answer,
+                          int timeout_ms)
 {
     struct call call;
     call.port = port;
@@ -254,7 +254,7 @@ static int call_local(struct port *port, const struct msg *message, struct msg *
 }
 
 /* Receive until the reply comes; what else arrives is kept for the loop. */
-static int await_reply(struct call *call, struct msg *answer, int timeout_ms)
+static HOT int await_reply(struct call *call, struct msg *answer, int timeout_ms)
 {
     struct port *port = call->port;
     struct packet packet;
@@ -283,7 +283,7 @@ static int await_reply(struct call *call, struct msg *answer, int timeout_ms)
     return error;
 }
 
-int msg_call(struct port *port, const struct msg *message, struct msg *answer, int timeout_ms)
+HOT int msg_call(struct port *port, const struct msg *message, struct msg *answer, int timeout_ms)
 {
     if (answer)
         *answer = (struct msg){0};

@@ -6,7 +6,7 @@
 
 #include "libmsg/internal.h"
 
-static bool is_capped(const struct port *port)
+static HOT bool is_capped(const struct port *port)
 {
     const struct port_set *set = port->set;
     return (port->owed_count >= set->replies_max || port->owed_weight >= set->queued_bytes) &&
@@ -19,7 +19,7 @@ static size_t request_weight(const struct msg *message)
     return message->length + message->descriptor_count * 65536;
 }
 
-struct reply *port_admit(struct port *port, const struct packet *packet)
+HOT struct reply *port_admit(struct port *port, const struct packet *packet)
 {
     /* The tag of a reply that is still to come can't be told apart. */
     if (reply_find(port, packet->header.tag)) {
@@ -39,7 +39,7 @@ struct reply *port_admit(struct port *port, const struct packet *packet)
     return NULL;
 }
 
-static void handle_request(struct port *port, struct packet *packet)
+static HOT void handle_request(struct port *port, struct packet *packet)
 {
     struct reply *reply = port_admit(port, packet);
     if (!reply)
@@ -50,7 +50,7 @@ static void handle_request(struct port *port, struct packet *packet)
         reply_error(reply, ENOSYS);
 }
 
-static void handle_reply(struct port *port, struct packet *packet)
+static HOT void handle_reply(struct port *port, struct packet *packet)
 {
     struct slot *slot = slots_find(&port->calls, packet->header.tag);
     if (!slot)
@@ -65,7 +65,7 @@ static void handle_reply(struct port *port, struct packet *packet)
         call_finish(call, packet->header.error, &packet->message, true);
 }
 
-void port_handle(struct port *port, struct packet *packet)
+HOT void port_handle(struct port *port, struct packet *packet)
 {
     bool handshake = packet->header.kind == WIRE_HELLO || packet->header.kind == WIRE_WELCOME;
     int error = 0;
@@ -125,7 +125,7 @@ int port_keep(struct port *port, struct packet *packet)
     return 0;
 }
 
-bool port_inbox_take(struct port *port, struct packet *packet)
+HOT bool port_inbox_take(struct port *port, struct packet *packet)
 {
     struct kept_packet *kept = port->inbox_head;
     if (!kept)
@@ -146,14 +146,14 @@ void port_inbox_clear(struct port *port)
         msg_release(&packet.message);
 }
 
-static bool inbox_blocked(const struct port *port)
+static HOT bool inbox_blocked(const struct port *port)
 {
     if (!port->inbox_head || port->state < PORT_FRESH)
         return true;
     return port->inbox_head->packet.header.kind == WIRE_REQUEST && is_capped(port);
 }
 
-static void inbox_handle(struct port *port)
+static HOT void inbox_handle(struct port *port)
 {
     struct packet packet;
     while (port->state != PORT_CLOSED && !inbox_blocked(port) && port_inbox_take(port, &packet))
@@ -207,7 +207,7 @@ void port_attend_later(struct port *port)
     ev_feed_event(set->loop, &set->later, EV_CUSTOM);
 }
 
-void port_reply_done(struct port *port)
+HOT void port_reply_done(struct port *port)
 {
     port->owed_count--;
     if ((port->stopped || port->inbox_head) && !is_capped(port))
@@ -216,7 +216,7 @@ void port_reply_done(struct port *port)
 
 /* One packet a turn: the loop comes back at once if there are more, and all ports get their turn
  * in between. */
-void port_readable(struct ev_loop *loop, ev_io *watcher, int events)
+HOT void port_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     (void)loop;
     (void)events;

@@ -5,7 +5,7 @@
 
 /* A received message's descriptors are its receiver's: so each side of a local port has its own,
  * as over a socket. The body is only lent. */
-static int view_of(struct msg *view, const struct msg *message)
+static HOT int view_of(struct msg *view, const struct msg *message)
 {
     *view = *message;
     view->storage = NULL;
@@ -44,7 +44,7 @@ int local_send(struct port *port, const struct msg *message)
     return 0;
 }
 
-int local_request(struct port *port, const struct msg *message, struct call *call)
+HOT int local_request(struct port *port, const struct msg *message, struct call *call)
 {
     struct msg view;
     int error = check_limits(message);
@@ -71,7 +71,7 @@ int local_request(struct port *port, const struct msg *message, struct call *cal
     return 0;
 }
 
-void local_answer(struct call *call, const struct msg *message)
+HOT void local_answer(struct call *call, const struct msg *message)
 {
     struct msg view;
     call->local = NULL;

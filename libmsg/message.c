@@ -8,7 +8,7 @@
 
 #include "libmsg/internal.h"
 
-struct storage *storage_new(size_t capacity)
+HOT struct storage *storage_new(size_t capacity)
 {
     struct storage *storage = malloc(sizeof *storage + capacity);
     if (!storage)
@@ -125,7 +125,7 @@ int msg_take(struct msg *message, size_t index)
     return descriptor;
 }
 
-void msg_release(struct msg *message)
+HOT void msg_release(struct msg *message)
 {
     struct storage *storage = message->storage;
     if (!storage)
@@ -139,7 +139,7 @@ void msg_release(struct msg *message)
     message->descriptor_count = 0;
 }
 
-void msg_keep(struct msg *message, struct msg *to)
+HOT void msg_keep(struct msg *message, struct msg *to)
 {
     *to = *message;
     /* What is left in the handler's hands is a view, whose release does nothing. */

@@ -87,7 +87,7 @@ static int build_message(struct port_set *set, struct packet *packet, const int 
     return error;
 }
 
-int packet_receive(struct port *port, int flags, struct packet *packet)
+HOT int packet_receive(struct port *port, int flags, struct packet *packet)
 {
     struct port_set *set = port->set;
     int descriptors[DESCRIPTORS_IN_PACKET];

@@ -47,12 +47,12 @@ struct port *port_new(struct port_set *set, int descriptor, enum port_state stat
     return port;
 }
 
-void port_hold(struct port *port)
+HOT void port_hold(struct port *port)
 {
     port->references++;
 }
 
-void port_release(struct port *port)
+HOT void port_release(struct port *port)
 {
     if (--port->references > 0)
         return;

@@ -5,7 +5,7 @@
 
 #include "libmsg/internal.h"
 
-struct reply *reply_new(struct port *port, uint32_t operation, uint32_t tag)
+HOT struct reply *reply_new(struct port *port, uint32_t operation, uint32_t tag)
 {
     struct port_set *set = port->set;
     struct reply *reply = set->free_replies;
@@ -31,7 +31,7 @@ struct reply *reply_new(struct port *port, uint32_t operation, uint32_t tag)
     return reply;
 }
 
-struct reply *reply_find(const struct port *port, uint32_t tag)
+HOT struct reply *reply_find(const struct port *port, uint32_t tag)
 {
     for (struct reply *reply = port->owed; reply; reply = reply->next)
         if (reply->tag == tag)
@@ -39,7 +39,7 @@ struct reply *reply_find(const struct port *port, uint32_t tag)
     return NULL;
 }
 
-static void reply_unlink(struct reply *reply)
+static HOT void reply_unlink(struct reply *reply)
 {
     if (reply->previous)
         reply->previous->next = reply->next;
@@ -49,8 +49,8 @@ static void reply_unlink(struct reply *reply)
         reply->next->previous = reply->previous;
 }
 
-static void send_over_socket(struct port *port, uint32_t operation, uint32_t tag,
-                             const struct msg *message)
+static HOT void send_over_socket(struct port *port, uint32_t operation, uint32_t tag,
+                                 const struct msg *message)
 {
     struct wire_header header = {
         .kind = WIRE_REPLY,
@@ -76,7 +76,7 @@ static void send_over_socket(struct port *port, uint32_t operation, uint32_t tag
         port_reply_done(port);
 }
 
-void reply_send(struct reply *reply, const struct msg *message)
+HOT void reply_send(struct reply *reply, const struct msg *message)
 {
     if (!reply)
         return;
@@ -112,7 +112,7 @@ void reply_send(struct reply *reply, const struct msg *message)
         local_answer(call, message);
 }
 
-void reply_error(struct reply *reply, int error)
+HOT void reply_error(struct reply *reply, int error)
 {
     struct msg message = {.error = error};
     reply_send(reply, &message);

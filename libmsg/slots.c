@@ -22,7 +22,7 @@ static int slots_grow(struct slots *slots)
     return 0;
 }
 
-uint64_t slots_put(struct slots *slots, uint64_t serial, void *object, void (*release)(void *))
+HOT uint64_t slots_put(struct slots *slots, uint64_t serial, void *object, void (*release)(void *))
 {
     if (!slots->free_head && slots_grow(slots)) {
         errno = ENOMEM;
@@ -37,7 +37,7 @@ uint64_t slots_put(struct slots *slots, uint64_t serial, void *object, void (*re
     return slot->id;
 }
 
-struct slot *slots_find(const struct slots *slots, uint64_t id)
+HOT struct slot *slots_find(const struct slots *slots, uint64_t id)
 {
     uint32_t index = (uint32_t)(id & (SLOTS_MAX - 1));
     if (index >= slots->count || id == 0 || slots->table[index].id != id)
@@ -45,7 +45,7 @@ struct slot *slots_find(const struct slots *slots, uint64_t id)
     return &slots->table[index];
 }
 
-void slots_drop(struct slots *slots, struct slot *slot)
+HOT void slots_drop(struct slots *slots, struct slot *slot)
 {
     slot->id = 0;
     slot->object = NULL;

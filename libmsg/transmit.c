@@ -23,7 +23,7 @@
 /* Short packets are copied together: cheaper than having the kernel gather them. */
 #define GATHER_MIN 1024
 
-static int send_bytes(int descriptor, const void *bytes, size_t length)
+static HOT int send_bytes(int descriptor, const void *bytes, size_t length)
 {
     while (send(descriptor, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         if (errno != EINTR)
@@ -67,8 +67,8 @@ static int send_gathered(int descriptor, const struct wire_header *header, const
     return 0;
 }
 
-static int send_packet(int descriptor, const struct wire_header *header, const void *body,
-                       size_t length, const int *descriptors, size_t count)
+static HOT int send_packet(int descriptor, const struct wire_header *header, const void *body,
+                           size_t length, const int *descriptors, size_t count)
 {
     if (count > 0 || length > GATHER_MIN)
         return send_gathered(descriptor, header, body, length, descriptors, count);
@@ -221,7 +221,7 @@ static int transmit_long(struct port *port, struct wire_header *header, const st
     return error;
 }
 
-int port_transmit(struct port *port, struct wire_header *header, const struct msg *message)
+HOT int port_transmit(struct port *port, struct wire_header *header, const struct msg *message)
 {
     if (message->length > WIRE_BODY_MAX || message->descriptor_count > WIRE_DESCRIPTORS_MAX)
         return EMSGSIZE;

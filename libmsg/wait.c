@@ -11,7 +11,7 @@
  */
 #define CONNECT_PAUSE_MS 20
 
-int64_t wait_clock_ms(void)
+HOT int64_t wait_clock_ms(void)
 {
     /* As fine as the kernel's tick, like its own timeouts; a third of the price. */
     struct timespec now;
@@ -34,7 +34,7 @@ static void set_receive_timeout(struct port *port, int timeout_ms)
         port->receive_timeout_ms = timeout_ms;
 }
 
-void wait_begin(struct wait *wait, struct port *port, int timeout_ms)
+HOT void wait_begin(struct wait *wait, struct port *port, int timeout_ms)
 {
     wait->handshake = false;
     wait->deadline = timeout_ms < 0 ? -1 : wait_clock_ms() + timeout_ms;
@@ -81,7 +81,7 @@ static int await_connection(struct wait *wait, struct port *port)
     return 0;
 }
 
-int wait_packet(struct wait *wait, struct port *port, struct packet *packet)
+HOT int wait_packet(struct wait *wait, struct port *port, struct packet *packet)
 {
     for (;;) {
         int error;
@@ -115,7 +115,7 @@ int wait_packet(struct wait *wait, struct port *port, struct packet *packet)
     }
 }
 
-int msg_wait(struct port *port, struct msg *message, struct reply **reply, int timeout_ms)
+HOT int msg_wait(struct port *port, struct msg *message, struct reply **reply, int timeout_ms)
 {
     struct packet packet;
     struct wait wait;
@@ -150,8 +150,8 @@ int msg_wait(struct port *port, struct msg *message, struct reply **reply, int t
     return error;
 }
 
-int msg_reply_wait(struct port *port, struct reply *reply, const struct msg *answer,
-                   struct msg *message, struct reply **next, int timeout_ms)
+HOT int msg_reply_wait(struct port *port, struct reply *reply, const struct msg *answer,
+                       struct msg *message, struct reply **next, int timeout_ms)
 {
     reply_send(reply, answer);
     return msg_wait(port, message, next, timeout_ms);

@@ -3,8 +3,8 @@
 
 #include "libmsg/internal.h"
 
-static int check_size(const struct wire_header *header, size_t size, size_t received,
-                      bool truncated)
+static HOT int check_size(const struct wire_header *header, size_t size, size_t received,
+                          bool truncated)
 {
     if (header->flags & WIRE_LONG) {
         if (header->length > WIRE_BODY_MAX)
@@ -23,7 +23,7 @@ static int check_size(const struct wire_header *header, size_t size, size_t rece
     return 0;
 }
 
-static int check_kind(const struct wire_header *header)
+static HOT int check_kind(const struct wire_header *header)
 {
     /* The layout of the handshake's packets is the same for ever, whatever they settle. */
     bool handshake = header->kind == WIRE_HELLO || header->kind == WIRE_WELCOME;
@@ -52,7 +52,7 @@ static int check_kind(const struct wire_header *header)
     return 0;
 }
 
-int wire_check(const struct wire_header *header, size_t size, size_t received, bool truncated)
+HOT int wire_check(const struct wire_header *header, size_t size, size_t received, bool truncated)
 {
     if (size < sizeof *header || (header->flags & ~WIRE_LONG) || header->reserved)
         return EPROTO;

@@ -1,7 +1,7 @@
 /* What a call costs: over a bare SEQPACKET socket pair, over libmsg, and over D-Bus (sd-bus), with
  * both processes on one core and with the scheduler's choice. The ways take turns in batches, so
  * that what disturbs the machine disturbs all of them; each figure is the median of its batches,
- * each ratio the median of the ratios of neighbouring batches. */
+ * each ratio the median of the ratios to a batch of the other right before or after it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -22,8 +22,10 @@
 #include "libmsg/msg.h"
 #include "libmsg/wire.h"
 
-#define BATCHES_MAX 99
-#define LOCAL_CALLS 2000 /* so few that a batch is seldom interrupted */
+#define BATCHES_MAX 999
+/* So few that most batches are not interrupted, even where other work is done. */
+#define CALLS 1000
+#define LOCAL_CALLS 2000
 
 static void die(const char *what, int error)
 {
@@ -44,6 +46,7 @@ struct way {
     void *state;
     pid_t server;
     double samples[BATCHES_MAX]; /* ns a call */
+    double ratios[BATCHES_MAX];  /* to the reference's batch right beside it */
 };
 
 /* ---- bare ---- */
@@ -302,20 +305,20 @@ static struct way ways[] = {
      .serve = msg_serve,
      .open = msg_open,
      .call = msg_call_once,
-     .calls = 2000,
+     .calls = CALLS,
      .reference = "bare SEQPACKET",
      .limit = 1.15},
     {.name = "bare, server on libev",
      .serve = bare_serve_loop,
      .open = bare_open,
      .call = bare_call,
-     .calls = 2000,
+     .calls = CALLS,
      .reference = "bare SEQPACKET"},
     {.name = "libmsg, server on libev",
      .serve = msg_serve_loop,
      .open = msg_open,
      .call = msg_call_once,
-     .calls = 2000,
+     .calls = CALLS,
      .reference = "bare, server on libev",
      .also = "bare SEQPACKET",
      .limit = 1.15},
@@ -328,14 +331,14 @@ static struct way ways[] = {
      .serve = msg_serve_descriptor,
      .open = msg_open,
      .call = msg_call_descriptor,
-     .calls = 2000,
+     .calls = CALLS,
      .reference = "bare, a descriptor back",
      .limit = 1.15},
     {.name = "D-Bus (sd-bus, no daemon)",
      .serve = bus_serve,
      .open = bus_open,
      .call = bus_call,
-     .calls = 500,
+     .calls = CALLS,
      .reference = "bare SEQPACKET"},
     {.name = "libmsg, local port",
      .open = local_open,
@@ -368,15 +371,36 @@ static void way_start(struct way *way)
     way->state = way->open(ends[0]);
 }
 
-static double batch(struct way *way)
+static double clock_ns(clockid_t clock)
 {
-    struct timespec from, to;
-    clock_gettime(CLOCK_MONOTONIC, &from);
+    struct timespec now;
+    if (clock_gettime(clock, &now))
+        die("clock_gettime", errno);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+/* Where both share a core one of them runs at any time: their processor time is the time that
+ * passes, less what other programs took of it. Elsewhere only the time that passes says something.
+ */
+static double time_of(const struct way *way, bool shared)
+{
+    clockid_t server;
+    if (!shared)
+        return clock_ns(CLOCK_MONOTONIC);
+    if (!way->server)
+        return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    int error = clock_getcpuclockid(way->server, &server);
+    if (error)
+        die("clock_getcpuclockid", error);
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID) + clock_ns(server);
+}
+
+static double batch(struct way *way, bool shared)
+{
+    double from = time_of(way, shared);
     for (int i = 0; i < way->calls; i++)
         way->call(way->state);
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    double ns = (double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec);
-    return ns / way->calls;
+    return (time_of(way, shared) - from) / way->calls;
 }
 
 static int compare(const void *a, const void *b)
@@ -394,7 +418,7 @@ static double median(const double *samples, int count)
     return sorted[count / 2];
 }
 
-static const struct way *way_named(const char *name)
+static struct way *way_named(const char *name)
 {
     for (size_t i = 0; i < WAYS; i++)
         if (!strcmp(ways[i].name, name))
@@ -402,26 +426,17 @@ static const struct way *way_named(const char *name)
     return NULL;
 }
 
-static double ratio(const struct way *way, const char *reference, int batches)
-{
-    double ratios[BATCHES_MAX];
-    const struct way *other = way_named(reference);
-    for (int b = 0; b < batches; b++)
-        ratios[b] = way->samples[b] / other->samples[b];
-    return median(ratios, batches);
-}
-
 /* A row of the table; whether its limit held. */
 static bool report(const char *where, const struct way *way, int batches)
 {
     double ns = median(way->samples, batches);
-    double measured = way->reference ? ratio(way, way->reference, batches) : ns;
+    double measured = way->reference ? median(way->ratios, batches) : ns;
     bool held = way->limit <= 0 || measured <= way->limit;
     printf("| %s | %s | %.0f |", where, way->name, ns);
     if (way->reference)
         printf(" %.2f × %s", measured, way->reference);
     if (way->also)
-        printf(", %.2f × %s", ratio(way, way->also, batches), way->also);
+        printf(", %.2f × %s", ns / median(way_named(way->also)->samples, batches), way->also);
     printf(" |");
     if (way->limit > 0)
         printf(" %g | %s |\n", way->limit, held ? "yes" : "no");
@@ -433,16 +448,26 @@ static bool report(const char *where, const struct way *way, int batches)
     return held;
 }
 
-static bool measure(const char *where, int batches)
+static void take_sample(struct way *way, int b, bool shared)
+{
+    struct way *reference = way->reference ? way_named(way->reference) : NULL;
+    double beside = reference && b % 2 ? batch(reference, shared) : 0;
+    way->samples[b] = batch(way, shared);
+    if (reference && b % 2 == 0)
+        beside = batch(reference, shared);
+    way->ratios[b] = reference ? way->samples[b] / beside : 0;
+}
+
+static bool measure(const char *where, int batches, bool shared)
 {
     bool held = true;
     for (size_t i = 0; i < WAYS; i++) {
         way_start(&ways[i]);
-        batch(&ways[i]); /* warm */
+        batch(&ways[i], shared); /* warm */
     }
     for (int b = 0; b < batches; b++)
         for (size_t i = 0; i < WAYS; i++)
-            ways[i].samples[b] = batch(&ways[i]);
+            take_sample(&ways[i], b, shared);
     for (size_t i = 0; i < WAYS; i++) {
         held = report(where, &ways[i], batches) && held;
         if (ways[i].server) {
@@ -455,11 +480,11 @@ static bool measure(const char *where, int batches)
 
 int main(int argc, char **argv)
 {
-    int batches = argc > 1 ? atoi(argv[1]) : 31;
+    int batches = argc > 1 ? atoi(argv[1]) : 75;
     cpu_set_t all, one;
 
     if (batches < 1 || batches > BATCHES_MAX) {
-        fprintf(stderr, "usage: msg_bench [BATCHES]   (1 to %d, default 31)\n", BATCHES_MAX);
+        fprintf(stderr, "usage: msg_bench [BATCHES]   (1 to %d, default 75)\n", BATCHES_MAX);
         return 2;
     }
     sched_getaffinity(0, sizeof all, &all);
@@ -474,11 +499,11 @@ int main(int argc, char **argv)
            "| cores | way | ns | compared | limit | held |\n|---|---|---|---|---|---|\n",
            batches);
     sched_setaffinity(0, sizeof one, &one);
-    bool held = measure("same core", batches);
+    bool held = measure("same core", batches, true);
     sched_setaffinity(0, sizeof all, &all);
     /* Where the scheduler puts the two is not ours to answer for: no limits here. */
     for (size_t i = 0; i < WAYS; i++)
         ways[i].limit = 0;
-    measure("any", batches);
+    measure("any", batches, false);
     return held ? 0 : 1;
 }
