@@ -32,3 +32,8 @@ $(SHIM): $(SHIM_OBJECTS)
 		-Wl,-Bsymbolic -Wl,-soname,hirsel-shim.so -o $@ $(SHIM_OBJECTS) -l:libprotobuf-c.a
 
 -include $(SHIM_OBJECTS:.o=.d)
+
+# The core as it is in the shim, its own memcpy and all.
+SHIM_CORE := $(addprefix $(B)/shim/shim/core/,table.o text.o walk.o host.o)
+UNIT_LINK_shim_table := $(filter-out %/walk.o %/host.o,$(SHIM_CORE))
+UNIT_LINK_shim_walk := $(SHIM_CORE)
