@@ -26,7 +26,7 @@ static void tree_make(void)
         "printf 'int main(void) { return 0; }\\n' > main.c && "
         "printf '#!/bin/sh\\necho ran\\n' > script && chmod 755 script && "
         ": > nothing && "
-        "head -c 3000000 /dev/urandom > large && "
+        "head -c 1000000 /dev/urandom > large && "
         "head -c 300000 /dev/zero > zeros && "
         "ln -s ../main.c deep/up && ln -s /etc/passwd absolute && ln -s dangling/no loop && "
         "ln -s self self && "
@@ -35,7 +35,7 @@ static void tree_make(void)
         "printf z > 'gr\303\274\303\237e' && printf s > ' space ' && printf d > -dash && "
         "name=$(printf '%%0200d' 7) && printf l > $name && mkdir -p $name.d/$name && "
         "printf m > $name.d/$name/$name && "
-        "truncate -s 25M sparse && printf middle | dd of=sparse bs=1 seek=20000000 "
+        "truncate -s 6M sparse && printf middle | dd of=sparse bs=1 seek=5000000 "
         "conv=notrunc 2>/dev/null && "
         "chmod 400 zeros && chmod 700 deep/er && chmod 1755 empty && "
         "for i in $(seq 1 500); do echo $i > deep/er/and/deeper/$i; done && "
@@ -197,6 +197,15 @@ START_TEST(reads_warc)
 }
 END_TEST
 
+START_TEST(reads_ar)
+{
+    shell(&client, "cd source && ar rc ../a main.c large");
+    serve(true);
+    shell(&client, "mkdir unpacked && cd unpacked && ar xo ../a && chmod 644 *");
+    ck_assert_uint_eq(client_compare(&client, "unpacked"), 3);
+}
+END_TEST
+
 START_TEST(opens_in_any_order)
 {
     static const char *const packs[] = {
@@ -253,7 +262,7 @@ START_TEST(survives_kill)
         if (round % 4 == 3) {
             size_t length;
             free(client_read(&client, "large", &length));
-            ck_assert_uint_eq(length, 3000000);
+            ck_assert_uint_eq(length, 1000000);
         }
     }
     client_compare(&client, "unpacked");
@@ -265,7 +274,7 @@ START_TEST(unpacks_through_kills)
 {
     size_t length;
 
-    shell(&client, "head -c 15000000 /dev/urandom > source/large && tar cjf a -C source .");
+    shell(&client, "head -c 9000000 /dev/urandom > source/large && tar cjf a -C source .");
     serve(true);
     for (int round = 0; round < 100; round++) {
         char path[256];
@@ -278,7 +287,7 @@ START_TEST(unpacks_through_kills)
         usleep(30000);
     }
     free(client_read(&client, "large", &length));
-    ck_assert_uint_eq(length, 15000000);
+    ck_assert_uint_eq(length, 9000000);
     shell(&client, "test ! -e nodes/7/own/part && test -e nodes/7/own/stream");
 }
 END_TEST
@@ -296,6 +305,7 @@ int main(void)
     tcase_add_loop_test(tests, shows_what_libarchive_unpacks, 0,
                         sizeof(formats) / sizeof(formats[0]));
     tcase_add_test(tests, reads_warc);
+    tcase_add_test(tests, reads_ar);
     tcase_add_loop_test(tests, opens_in_any_order, 0, 4);
     tcase_add_loop_test(tests, survives_kill, 0, 3);
     tcase_add_test(tests, unpacks_through_kills);

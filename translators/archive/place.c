@@ -292,6 +292,9 @@ void entry_place(struct archive_file *file, struct archive_entry *entry)
         file->absolute = true;
         translator_log("%s: names begin with \"/\": taken as if they did not", file->path);
     }
+    /* ar says only permissions. */
+    if (type == 0)
+        type = AE_IFREG;
     if (target) {
         error = hardlink_place(file, entry, name, target);
         goto out;
