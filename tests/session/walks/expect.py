@@ -107,7 +107,7 @@ def access(session, request, start):
     if request["mode"] & os.W_OK:
         session.refuse(where)
     if not os.access(where.real, request["mode"]):
-        fail(errno.EACCES)
+        fail(errno.EACCES, errno.EPERM)
     return Expected()
 
 
@@ -297,7 +297,8 @@ def open_create(session, start, path, follow, flags):
             session.walk(start, path, links=links)
             fail(errno.EEXIST if flags & os.O_EXCL else errno.EISDIR)
         if parent.slash:
-            fail(errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EEXIST)
+            fail(errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EEXIST,
+                 errno.EROFS)
         found, entry = child(session, parent)
         text = None
         if entry is not None and entry.kind == "symlink":
