@@ -31,8 +31,8 @@ struct attendant {
     struct port *init;
     pid_t command;
     bool running;
-    bool stopped;       /* the command is */
-    bool front_stopped; /* the front was told to stop, and has not said that it goes on */
+    bool stopped;         /* the command is */
+    unsigned front_stops; /* that the front was told of, and has not said to be over */
 };
 
 static void event_send(struct attendant *attendant, int kind, int value, int descriptor)
@@ -211,7 +211,7 @@ static void front_leave(struct attendant *attendant)
 /* Somebody may have woken the command alone: the front stopped with it. */
 static void front_wake(const struct attendant *attendant)
 {
-    if (attendant->front >= 0 && attendant->front_stopped)
+    if (attendant->front >= 0 && attendant->front_stops > 0)
         kill(attendant->front_process, SIGCONT);
 }
 
@@ -221,7 +221,7 @@ static void child_changed(struct attendant *attendant, pid_t pid, int status)
         return;
     if (WIFSTOPPED(status)) {
         attendant->stopped = true;
-        attendant->front_stopped = true;
+        attendant->front_stops++;
         event_send(attendant, TREE_STOPPED, WSTOPSIG(status), -1);
     } else if (WIFCONTINUED(status)) {
         attendant->stopped = false;
@@ -242,7 +242,7 @@ static void children_reap(struct attendant *attendant)
 
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0)
         child_changed(attendant, pid, status);
-    if (pid < 0 && errno == ECHILD && !(attendant->front >= 0 && attendant->front_stopped))
+    if (pid < 0 && errno == ECHILD && !(attendant->front >= 0 && attendant->front_stops > 0))
         _exit(0);
 }
 
@@ -284,7 +284,7 @@ static _Noreturn void attendant_wait(struct attendant *attendant)
         int count;
 
         children_reap(attendant);
-        behind = attendant->front_stopped && !attendant->stopped && attendant->front >= 0;
+        behind = attendant->front_stops > 0 && !attendant->stopped && attendant->front >= 0;
         watched[1].fd = attendant->front;
         /* Woken before it had stopped, the front sleeps on: until it says that it goes on, wake it
          * again. */
@@ -295,7 +295,7 @@ static _Noreturn void attendant_wait(struct attendant *attendant)
             continue;
         if (watched[1].fd >= 0 && (watched[1].revents & POLLIN) != 0 &&
             recv(attendant->front, &ignored, sizeof ignored, MSG_DONTWAIT) > 0)
-            attendant->front_stopped = false;
+            attendant->front_stops -= attendant->front_stops > 0;
         while (watched[0].revents != 0 &&
                read(watched[0].fd, &ignored, sizeof ignored) == sizeof ignored)
             continue;
