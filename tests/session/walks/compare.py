@@ -171,10 +171,10 @@ class Comparison:
                 request["flags"] = choice([1, RENAME_EXCHANGE])
         return request
 
-    def move(self):
+    def move(self, name=None):
         """A change that stays: what lies behind a name that others go through."""
         chance, choice = self.random.random, self.random.choice
-        name = choice(self.world.moving)
+        name = name or choice(self.world.moving)
         if chance() < .4:
             return {"op": "rename", "path": name, "path2": choice(self.world.moving),
                     "flags": RENAME_EXCHANGE if chance() < .5 else 0, "stays": True}
@@ -220,8 +220,27 @@ class Comparison:
                                                    self.start(agent, request.get("at2")))
         return expect.one_path[request["op"]](self.session, request, start)
 
-    def query(self, agent):
-        request = self.request(agent)
+    def burst(self):
+        """What was just asked for is asked for again, after another one changed the way there."""
+        agent, name = self.random.choice(self.agents), self.random.choice(self.world.moving)
+        path = name
+        try:
+            where, _ = self.session.walk(expect_root, name)
+            for _ in range(self.random.randint(0, 2)):
+                known = sorted(os.listdir(where.real)) or NAMES
+                path += "/" + self.random.choice(known)
+                where, _ = self.session.walk(expect_root, path)
+        except OSError:
+            path += "/" + self.random.choice(NAMES)
+        op = self.random.choice(["stat", "read", "list", "access", "readlink", "lstat", "chdir"])
+        request = {"op": op, "how": self.random.choice([0, 1, 2]), "path": path, "mode": os.F_OK}
+        self.query(agent, dict(request))
+        for _ in range(self.random.randint(1, 2)):
+            self.query(self.random.choice(self.agents), self.move(name))
+            self.query(agent, dict(request))
+
+    def query(self, agent, request=None):
+        request = request or self.request(agent)
         expected, wanted, also = None, 0, ()
         if not self.harmless(request, agent):
             return
@@ -296,6 +315,8 @@ class Comparison:
 
     def run(self, queries):
         while self.asked < queries and self.different < 10:
+            if self.random.random() < .3:
+                self.burst()
             # One process asks a while, then the other: what the first knows gets old.
             agent = self.random.choice(self.agents)
             for _ in range(self.random.randint(1, 12)):
