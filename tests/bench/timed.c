@@ -1,10 +1,11 @@
-/* timed COMMAND…: run it and print to descriptor 3 how many nanoseconds it took, and as a second
- * number the instant (CLOCK_MONOTONIC) at which this program's main began. */
+/* timed COMMAND…: run it and print to descriptor 3, in nanoseconds, how long it took, how much
+ * processor time it used, and the instant (CLOCK_MONOTONIC) at which this program's main began. */
 #include <errno.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,11 @@ int main(int argc, char **argv)
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
     }
-    dprintf(3, "%lld %lld\n", (long long)(now() - began), (long long)began);
+    int64_t taken = now() - began;
+    struct rusage used;
+    getrusage(RUSAGE_CHILDREN, &used);
+    int64_t processor = (int64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000000 +
+                        (int64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000;
+    dprintf(3, "%lld %lld %lld\n", (long long)taken, (long long)processor, (long long)began);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
