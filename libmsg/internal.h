@@ -3,6 +3,7 @@
 #define HIRSEL_MSG_INTERNAL_H
 
 #include <ev.h>
+#include <sys/socket.h>
 
 #include "libmsg/msg.h"
 #include "libmsg/wire.h"
@@ -59,8 +60,20 @@ struct slots {
 
 /* The new id, or 0: ENOMEM. */
 uint64_t slots_put(struct slots *slots, uint64_t serial, void *object, void (*release)(void *));
-struct slot *slots_find(const struct slots *slots, uint64_t id);
-void slots_drop(struct slots *slots, struct slot *slot);
+static inline struct slot *slots_find(const struct slots *slots, uint64_t id)
+{
+    uint32_t index = (uint32_t)(id & (SLOTS_MAX - 1));
+    if (index >= slots->count || id == 0 || slots->table[index].id != id)
+        return NULL;
+    return &slots->table[index];
+}
+static inline void slots_drop(struct slots *slots, struct slot *slot)
+{
+    slot->id = 0;
+    slot->object = NULL;
+    slot->next_free = slots->free_head;
+    slots->free_head = (uint32_t)(slot - slots->table) + 1;
+}
 void slots_clear(struct slots *slots);
 
 /* ---- packets ---- */
@@ -75,6 +88,13 @@ struct packet {
 struct kept_packet {
     struct kept_packet *next;
     struct packet packet;
+};
+
+/* Room for every descriptor that the kernel can bring: if some are missing nevertheless
+ * (MSG_CTRUNC), then because this process could not open more. */
+union control {
+    struct cmsghdr align;
+    unsigned char space[CMSG_SPACE(DESCRIPTORS_IN_PACKET * sizeof(int))];
 };
 
 /* Is this what a well-behaved peer sends? `size` is the packet's size, `received` the number of
@@ -175,8 +195,16 @@ struct port *port_new(struct port_set *set, int descriptor, enum port_state stat
 int port_start(struct port_set *set, int descriptor, enum port_state state, struct port **port);
 /* Ask the kernel who is at the other end. */
 void port_identify(struct port *port);
-void port_hold(struct port *port);
-void port_release(struct port *port);
+static inline void port_hold(struct port *port)
+{
+    port->references++;
+}
+void port_free(struct port *port);
+static inline void port_release(struct port *port)
+{
+    if (--port->references == 0)
+        port_free(port);
+}
 /* End it here and now: calls end with `call_error`, then hang-up (unless silent), then handles. */
 void port_end(struct port *port, int error, int call_error);
 /* End it from the loop: for places that must not call back. */
@@ -240,6 +268,8 @@ struct port_set {
     /* Where a packet lands, until what it carries is copied to storage of the right size. */
     struct wire_header header;
     unsigned char body[WIRE_INLINE_MAX];
+    union control control;
+    int descriptors[DESCRIPTORS_IN_PACKET];
 };
 
 void set_release(struct port_set *set);

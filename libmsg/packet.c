@@ -8,13 +8,6 @@
 
 #include "libmsg/internal.h"
 
-/* Room for every descriptor that the kernel can bring: if some are missing nevertheless
- * (MSG_CTRUNC), then because this process could not open more. */
-union control {
-    struct cmsghdr align;
-    unsigned char space[CMSG_SPACE(DESCRIPTORS_IN_PACKET * sizeof(int))];
-};
-
 static size_t collect_descriptors(struct msghdr *raw, int *descriptors)
 {
     size_t count = 0;
@@ -90,14 +83,13 @@ static int build_message(struct port_set *set, struct packet *packet, const int 
 HOT int packet_receive(struct port *port, int flags, struct packet *packet)
 {
     struct port_set *set = port->set;
-    int descriptors[DESCRIPTORS_IN_PACKET];
-    union control control;
+    int *descriptors = set->descriptors;
     struct iovec part = {&set->header, sizeof set->header + sizeof set->body};
     struct msghdr raw = {
         .msg_iov = &part,
         .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
+        .msg_control = &set->control,
+        .msg_controllen = sizeof set->control,
     };
     ssize_t n = recvmsg(port->descriptor, &raw, flags | MSG_CMSG_CLOEXEC);
     /* The other end closed with something unread: said once, before what it sent. */

@@ -47,15 +47,8 @@ struct port *port_new(struct port_set *set, int descriptor, enum port_state stat
     return port;
 }
 
-HOT void port_hold(struct port *port)
+void port_free(struct port *port)
 {
-    port->references++;
-}
-
-HOT void port_release(struct port *port)
-{
-    if (--port->references > 0)
-        return;
     struct port_set *set = port->set;
     slots_clear(&port->calls);
     slots_clear(&port->handles);

@@ -37,22 +37,6 @@ HOT uint64_t slots_put(struct slots *slots, uint64_t serial, void *object, void 
     return slot->id;
 }
 
-HOT struct slot *slots_find(const struct slots *slots, uint64_t id)
-{
-    uint32_t index = (uint32_t)(id & (SLOTS_MAX - 1));
-    if (index >= slots->count || id == 0 || slots->table[index].id != id)
-        return NULL;
-    return &slots->table[index];
-}
-
-HOT void slots_drop(struct slots *slots, struct slot *slot)
-{
-    slot->id = 0;
-    slot->object = NULL;
-    slot->next_free = slots->free_head;
-    slots->free_head = (uint32_t)(slot - slots->table) + 1;
-}
-
 void slots_clear(struct slots *slots)
 {
     free(slots->table);
