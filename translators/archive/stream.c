@@ -16,6 +16,8 @@
 #define FAILURES_MAX 16
 /* Contents need room too. */
 #define SPACE_SHARE 4
+/* So many blocks between looks whether the outcome is wanted at all. */
+#define BLOCKS_BETWEEN 64
 /* Between looks whether it is done: twice as long each time. */
 #define LOOK_SECONDS_MIN 0.001
 #define LOOK_SECONDS_MAX 0.02
@@ -32,12 +34,20 @@ static bool block_write(int descriptor, const char *bytes, size_t length)
     return true;
 }
 
+/* Removed: the translator was taken away, or shows another archive. */
+static bool is_removed(int descriptor)
+{
+    struct stat mine;
+
+    return fstat(descriptor, &mine) != 0 || mine.st_nlink == 0;
+}
+
 /* What comes before damage is as good as if there were none. */
 static bool blocks_unpack(struct archive_file *file, int descriptor)
 {
     uint64_t size = 0;
 
-    for (unsigned failures = 0;;) {
+    for (unsigned failures = 0, blocks = 1;; blocks++) {
         const void *bytes;
         size_t length;
         la_int64_t offset;
@@ -55,7 +65,8 @@ static bool blocks_unpack(struct archive_file *file, int descriptor)
             return true;
         }
         size += length;
-        if (size > file->max_stream || !block_write(descriptor, bytes, length))
+        if (size > file->max_stream || !block_write(descriptor, bytes, length) ||
+            (blocks % BLOCKS_BETWEEN == 0 && is_removed(descriptor)))
             return false;
     }
 }
@@ -81,10 +92,8 @@ static _Noreturn void helper_work(struct archive_file *file, int part)
 {
     int directory = translator_directory();
     bool unpacked = stream_unpack(file, part);
-    struct stat mine;
 
-    /* Removed: a later life of the translator shows another archive. */
-    if (fstat(part, &mine) != 0 || mine.st_nlink == 0)
+    if (is_removed(part))
         _exit(1);
     if (!unpacked && ftruncate(part, 0) != 0)
         _exit(1);
