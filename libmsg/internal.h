@@ -92,10 +92,7 @@ struct kept_packet {
 
 /* Room for every descriptor that the kernel can bring: if some are missing nevertheless
  * (MSG_CTRUNC), then because this process could not open more. */
-union control {
-    struct cmsghdr align;
-    unsigned char space[CMSG_SPACE(DESCRIPTORS_IN_PACKET * sizeof(int))];
-};
+#define CONTROL_SIZE CMSG_SPACE(DESCRIPTORS_IN_PACKET * sizeof(int))
 
 /* Is this what a well-behaved peer sends? `size` is the packet's size, `received` the number of
  * descriptors that came, `truncated` whether some of them were lost. 0, EPROTO, EMSGSIZE. */
@@ -268,7 +265,7 @@ struct port_set {
     /* Where a packet lands, until what it carries is copied to storage of the right size. */
     struct wire_header header;
     unsigned char body[WIRE_INLINE_MAX];
-    union control control;
+    _Alignas(struct cmsghdr) unsigned char control[CONTROL_SIZE];
     int descriptors[DESCRIPTORS_IN_PACKET];
 };
 

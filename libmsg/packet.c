@@ -88,7 +88,7 @@ HOT int packet_receive(struct port *port, int flags, struct packet *packet)
     struct msghdr raw = {
         .msg_iov = &part,
         .msg_iovlen = 1,
-        .msg_control = &set->control,
+        .msg_control = set->control,
         .msg_controllen = sizeof set->control,
     };
     ssize_t n = recvmsg(port->descriptor, &raw, flags | MSG_CMSG_CLOEXEC);

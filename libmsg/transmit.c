@@ -46,7 +46,10 @@ static int send_short(int descriptor, const struct wire_header *header, const vo
 static int send_gathered(int descriptor, const struct wire_header *header, const void *body,
                          size_t length, const int *descriptors, size_t count)
 {
-    union control control;
+    union {
+        struct cmsghdr align;
+        unsigned char space[CONTROL_SIZE];
+    } control;
     struct iovec parts[2] = {{(void *)header, sizeof *header}, {(void *)body, length}};
     struct msghdr raw = {.msg_iov = parts, .msg_iovlen = length > 0 ? 2 : 1};
 
