@@ -190,7 +190,9 @@ int public_open(struct init *init)
         error = socket_listen(path, &listening);
     if (error == 0)
         error = port_listen(init->ports, listening, public_message, init, &init->listener);
-    if (error == 0)
+    if (error == 0) {
         listener_on_arrival(init->listener, public_arrival, init);
+        listener_on_drop(init->listener, log_drop, NULL);
+    }
     return error;
 }

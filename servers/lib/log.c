@@ -120,3 +120,10 @@ void log_line(const char *format, ...)
 out:
     errno = saved;
 }
+
+void log_drop(struct port *port, int error, void *unused)
+{
+    (void)unused;
+    log_line("dropped the connection of process %d: %s", (int)port_peer(port).pid,
+             strerror(error));
+}

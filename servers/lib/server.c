@@ -176,6 +176,7 @@ static int server_open(struct server *server)
     if (error != 0)
         return error;
     listener_on_arrival(server->listener, client_arrival, server);
+    listener_on_drop(server->listener, log_drop, NULL);
     return rpc_notice(server->control, HIRSEL__INIT_OPERATION__INIT_READY, NULL);
 }
 

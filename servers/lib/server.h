@@ -49,6 +49,8 @@ void server_raise_descriptors(struct rlimit *before);
 /* One line to the session's log: time, server, text. Control characters are escaped. */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_name(const char *name);
+/* For listener_on_drop: a line about the client that was dropped, and why. */
+void log_drop(struct port *port, int error, void *unused);
 
 /* The start time (field 22 of /proc/PID/stat) and parent of a process: 0, or ESRCH. */
 int process_stat(pid_t pid, pid_t *parent, uint64_t *start_time);

@@ -272,6 +272,8 @@ static long connection_call(int descriptor, struct exchange *exchange)
             return result;
         if (result < 0)
             return result == -EPROTO ? -EPROTO : -ECONNRESET;
+        if (answer.kind == WIRE_WELCOME && answer.error != 0)
+            return -ECONNRESET; /* refused; its hang-up follows */
         if (answer.kind == WIRE_WELCOME && result == (long)sizeof(struct wire_hello)) {
             struct wire_hello welcome;
             bytes_copy(&welcome, exchange->answer, sizeof welcome);
