@@ -38,7 +38,7 @@ static void tree_make(void)
         "truncate -s 6M sparse && printf middle | dd of=sparse bs=1 seek=5000000 "
         "conv=notrunc 2>/dev/null && "
         "chmod 400 zeros && chmod 700 deep/er && chmod 1755 empty && "
-        "for i in $(seq 1 500); do echo $i > deep/er/and/deeper/$i; done && "
+        "for i in $(seq 1 150); do echo $i > deep/er/and/deeper/$i; done && "
         "touch -d '1999-12-31 23:59:59.123456789' main.c && touch -d 1969-01-02 nothing && "
         "touch -h -d 2001-02-03 deep/up && touch -d 2011-11-11 empty && touch -d 2012-12-12 deep");
 }
@@ -79,9 +79,9 @@ START_TEST(shows_what_tar_unpacks)
     shell(&client, "%s", tars[_i / 2].pack);
     shell(&client, "mkdir unpacked && (%s)", tars[_i / 2].unpack);
     serve(_i % 2);
-    ck_assert_uint_gt(client_compare(&client, "unpacked"), 500);
+    ck_assert_uint_gt(client_compare(&client, "unpacked"), 150);
     /* Once more, when everything is filled. */
-    ck_assert_uint_gt(client_compare(&client, "unpacked"), 500);
+    ck_assert_uint_gt(client_compare(&client, "unpacked"), 150);
 }
 END_TEST
 
@@ -219,8 +219,8 @@ START_TEST(opens_in_any_order)
 
     shell(&client, "%s", packs[_i]);
     serve(_i % 2);
-    for (int i = 0; i < 800; i++) {
-        int number = (int)((seed = seed * 1103515245 + 12345) >> 8) % 500 + 1;
+    for (int i = 0; i < 300; i++) {
+        int number = (int)((seed = seed * 1103515245 + 12345) >> 8) % 150 + 1;
         char path[64], *text;
         snprintf(path, sizeof(path), "%s%d", prefix, number);
         text = client_read(&client, path, NULL);
@@ -246,7 +246,7 @@ START_TEST(survives_kill)
     serve(_i % 2);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(client_stat(&client, names[i], &before[i]), 0);
-    for (int round = 0; round < 12; round++) {
+    for (int round = 0; round < 8; round++) {
         Hirsel__NodeRequest request = client_request("large");
         struct call *call;
 
