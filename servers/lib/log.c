@@ -124,6 +124,5 @@ out:
 void log_drop(struct port *port, int error, void *unused)
 {
     (void)unused;
-    log_line("dropped the connection of process %d: %s", (int)port_peer(port).pid,
-             strerror(error));
+    log_line("dropped the connection of process %d: %s", (int)port_peer(port).pid, strerror(error));
 }
