@@ -121,12 +121,14 @@ const struct space_entry *table_bind_of_host(const struct space_snapshot *table,
 
 bool table_names(const struct space_snapshot *table, const char *component, size_t length)
 {
-    if (!space_bit_test(table->name_bits, space_name_bit(component, length)))
+    /* Of a few entries the lengths alone tell sooner than a hash. */
+    if (table->count > 8 && !space_bit_test(table->name_bits, space_name_bit(component, length)))
         return false;
     const struct space_entry *entries = table_entries(table);
     for (uint32_t i = 0; i < table->count; i++) {
         size_t name_length = entries[i].path + entries[i].path_length - entries[i].name;
-        if (text_equal(table_text(table, entries[i].name), name_length, component, length))
+        if (name_length == length &&
+            text_equal(table_text(table, entries[i].name), length, component, length))
             return true;
     }
     return false;

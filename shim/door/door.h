@@ -52,6 +52,11 @@ struct view {
     bool shadows;
     bool places; /* a current directory or dirfd may be a bind's or a placeholder */
     bool binds;
+    /* What known ways are known by (ways.c), as it was before the kernel was asked anything: what
+     * changes in the meantime must not be missed. */
+    bool remembers;
+    uint64_t changes;
+    uint64_t moves;
 };
 struct view view_get(void) HIDDEN;
 

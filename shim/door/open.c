@@ -100,6 +100,8 @@ long open_call(long number, const long arguments[6])
     if (result >= 0) {
         if ((flags & (O_PATH | O_NOFOLLOW)) == (O_PATH | O_NOFOLLOW) && opened_is_record(result))
             return open_again_slowly(number, arguments, result);
+        if ((flags & O_DIRECTORY) && view.shadows)
+            way_learn_directory(&view, directory, path);
         return result;
     }
     if (result == -ENOENT || result == -ENOTDIR) {

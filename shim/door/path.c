@@ -155,6 +155,8 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
         result = call_plain(number, arguments);
     } else if (!way_is_plain(view, directory, path)) {
         return path_slow(number, arguments);
+    } else if (S_ISDIR(mode)) {
+        way_learn_directory(view, directory, path);
     }
     return result < 0 ? result : path_review(number, arguments, shape, directory, path, result);
 }

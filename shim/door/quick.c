@@ -8,6 +8,7 @@
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/ways.h"
 
 struct view view_get(void)
 {
@@ -20,6 +21,8 @@ struct view view_get(void)
         view.shadows = (view.table->flags & SPACE_HAS_SHADOWS) != 0;
         view.places = view.binds = (view.table->flags & SPACE_HAS_BINDS) != 0;
     }
+    if (view.shadows || view.places)
+        ways_view(&view);
     if (__atomic_load_n(&core->header->placeholders, __ATOMIC_RELAXED))
         view.places = true;
     return view;

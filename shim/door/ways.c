@@ -75,24 +75,42 @@ static void mover_check(void)
     __atomic_store_n(&memory.mover, self == memory.process ? 0 : self, __ATOMIC_RELEASE);
 }
 
+void ways_view(struct view *view)
+{
+    volatile struct space_changes *changes = changes_get();
+    if (changes == NULL)
+        return;
+    if (__atomic_load_n(&memory.mover, __ATOMIC_ACQUIRE) != 0)
+        mover_check();
+    view->remembers = true;
+    view->changes = __atomic_load_n(&changes->count, __ATOMIC_ACQUIRE);
+    view->moves = __atomic_load_n(&memory.moves, __ATOMIC_ACQUIRE);
+}
+
+#define TEXT_HASH 14695981039346656037ull
+
+static uint64_t text_hash(uint64_t hash, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 1099511628211ull;
+    return hash;
+}
+
+static uint64_t number_make(const struct view *view, enum way_kind kind, int directory,
+                            bool absolute, uint64_t hash)
+{
+    if (!view->remembers || (!absolute && (directory != AT_FDCWD || memory.apart)))
+        return 0;
+    uint64_t number = mix((hash + (uint64_t)kind) ^ view->generation) ^ view->changes;
+    if (!absolute)
+        number = mix(number) ^ view->moves;
+    return mix(number) | 1;
+}
+
 uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
                     size_t length)
 {
-    volatile struct space_changes *changes = changes_get();
-    if (changes == NULL || (path[0] != '/' && directory != AT_FDCWD))
-        return 0;
-    uint64_t number = 14695981039346656037ull + (uint64_t)kind;
-    for (size_t i = 0; i < length; i++)
-        number = (number ^ (unsigned char)path[i]) * 1099511628211ull;
-    number = mix(number ^ view->generation) ^ __atomic_load_n(&changes->count, __ATOMIC_ACQUIRE);
-    if (path[0] != '/') {
-        if (memory.apart)
-            return 0;
-        if (__atomic_load_n(&memory.mover, __ATOMIC_ACQUIRE) != 0)
-            mover_check();
-        number = mix(number) ^ __atomic_load_n(&memory.moves, __ATOMIC_ACQUIRE);
-    }
-    return mix(number) | 1;
+    return number_make(view, kind, directory, path[0] == '/', text_hash(TEXT_HASH, path, length));
 }
 
 bool way_is_known(uint64_t number)
@@ -113,6 +131,15 @@ void way_learn(uint64_t number)
     uint64_t learned = time_stamp();
     __atomic_store_n(&way->learned, learned, __ATOMIC_RELAXED);
     __atomic_store_n(&way->check, number ^ mix(learned), __ATOMIC_RELAXED);
+}
+
+void way_learn_directory(const struct view *view, int directory, const char *path)
+{
+    size_t length = text_length(path);
+    uint64_t hash = text_hash(TEXT_HASH, path, length);
+    if (length > 0 && path[length - 1] != '/')
+        hash = text_hash(hash, "/", 1);
+    way_learn(number_make(view, WAY_DIRECTORY, directory, path[0] == '/', hash));
 }
 
 size_t way_length(const char *path)

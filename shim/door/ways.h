@@ -16,12 +16,18 @@ enum way_kind {
     WAY_FOLLOWED,  /* the whole path, a symlink at its end followed */
 };
 
-/* What the way is remembered by: taken before anything is asked about it, so that a change made
- * meanwhile is not missed. `length` of `path` is what counts. 0: it can't be remembered. */
+/* Note in a view what ways are known by at this moment. */
+void ways_view(struct view *view) HIDDEN;
+
+/* What the way is remembered by. `length` of `path` is what counts. 0: it can't be remembered. */
 uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
                     size_t length) HIDDEN;
 bool way_is_known(uint64_t number) HIDDEN;
 void way_learn(uint64_t number) HIDDEN;
+
+/* The kernel said that `path`, reached by a plain way, is a directory and no symlink: it is a way.
+ */
+void way_learn_directory(const struct view *view, int directory, const char *path) HIDDEN;
 
 /* How much of a path is the way to its last component. */
 size_t way_length(const char *path) HIDDEN;
