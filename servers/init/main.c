@@ -231,9 +231,7 @@ static void session_end(struct init *init)
 
     roots_close(init);
     kept_close(init);
-    error = directory_remove(init->directory, "lock");
-    if (error == 0)
-        error = directory_remove(init->directory, NULL);
+    error = directory_give_up(init->directory);
     if (error != 0)
         log_line("cannot remove %s: %s", init->directory, strerror(error));
     close(init->lock);
@@ -307,7 +305,7 @@ int main(int argc, char **argv)
         starter_tell(&init, strerror(error));
         slots_end(&init, SIGKILL);
         if (init.lock >= 0)
-            directory_remove(init.directory, NULL);
+            directory_give_up(init.directory);
         return EXIT_FAILURE;
     }
     log_line("session %s begins", init.name);

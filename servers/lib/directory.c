@@ -114,6 +114,23 @@ int directory_lock(const char *directory, int *lock, bool *stale)
     return error;
 }
 
+int directory_give_up(const char *directory)
+{
+    char path[PATH_MAX];
+    int error = directory_remove(directory, "lock");
+
+    if (error != 0)
+        return error;
+    if ((size_t)snprintf(path, sizeof path, "%s/lock", directory) >= sizeof path)
+        return ENAMETOOLONG;
+    if (unlink(path) != 0 && errno != ENOENT)
+        return errno;
+    /* What is there from here on is another's: the directory itself goes only if it is empty. */
+    if (rmdir(directory) != 0 && errno != ENOTEMPTY && errno != ENOENT)
+        return errno;
+    return 0;
+}
+
 int directory_clean(const char *directory, bool *removed, bool *killed)
 {
     int lock = -1;
@@ -138,10 +155,7 @@ int directory_clean(const char *directory, bool *removed, bool *killed)
     *killed = session_was_there(directory);
     if (*killed)
         directory_end_processes(directory);
-    /* The lock goes last: until then no other session moves in. */
-    error = directory_remove(directory, "lock");
-    if (error == 0)
-        error = directory_remove(directory, NULL);
+    error = directory_give_up(directory);
     *removed = error == 0;
     close(lock);
     return error;

@@ -27,6 +27,10 @@ int directory_lock(const char *directory, int *lock, bool *stale);
  * *removed. *killed: there was a session and it had no time to clean up after itself. */
 int directory_clean(const char *directory, bool *removed, bool *killed);
 
+/* For who holds its lock: remove the directory with all that is in it, the lock last. Another
+ * session may move in as soon as that has gone, and is then left alone. 0 or the first errno. */
+int directory_give_up(const char *directory);
+
 /* Remove what is below `directory`, and `directory` itself, whatever its modes; `keep` (may be
  * NULL) is a name directly below it that stays, and the directory with it. 0 or the first errno. */
 int directory_remove(const char *directory, const char *keep);
