@@ -137,6 +137,15 @@ static long entries_filter(const struct space_snapshot *table, const struct stat
     return to;
 }
 
+/* Whether the table says anything about what is in this directory. */
+static bool table_knows(const struct space_snapshot *table, const struct stat *directory)
+{
+    for (uint32_t i = 0; i < table->count; i++)
+        if (lies_in(&table_entries(table)[i], directory))
+            return true;
+    return false;
+}
+
 /* How many bytes the names need that the table adds to this directory. */
 static size_t additions_size(const struct space_snapshot *table, const struct stat *directory)
 {
@@ -182,7 +191,8 @@ long list_call(long number, const long arguments[6])
     struct stat status;
     size_t added = 0;
     int64_t position = -1;
-    if (view.table != NULL && system_call(SYS_fstat, directory, (long)&status, 0, 0, 0, 0) == 0) {
+    if (view.table != NULL && system_call(SYS_fstat, directory, (long)&status, 0, 0, 0, 0) == 0 &&
+        table_knows(view.table, &status)) {
         added = additions_size(view.table, &status);
         /* What the table adds goes behind the first piece of the host's: no state is needed to
          * say it once. */
