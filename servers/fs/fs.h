@@ -24,6 +24,7 @@ struct fs {
     struct translator *translators;
     size_t translator_count;
     char installed[PATH_MAX]; /* the directory of installed translators */
+    struct ev_timer sweeping; /* while a space waits for its maker to open a tree or to end */
     ev_tstamp swept_at;       /* when nodes that are gone were last looked for */
     ev_tstamp dropped_at;     /* when the log last said that a caller was dropped */
     unsigned dropped;         /* callers since then */

@@ -256,6 +256,8 @@ int spaces_load(struct fs *fs)
     return 0;
 }
 
+#define SWEEP_SECONDS 1.0
+
 /* ---- ending ---- */
 
 void space_drop(struct fs *fs, struct space *space)
@@ -278,27 +280,52 @@ void space_drop(struct fs *fs, struct space *space)
     space_free(space);
 }
 
-static bool space_is_used(struct fs *fs, const struct space *space)
+static bool space_has_tree(struct fs *fs, const struct space *space)
 {
     const struct tree *trees;
     size_t count = tree_list(fs->server, &trees);
-    uint64_t start_time;
 
     for (size_t i = 0; i < count; i++)
         if (trees[i].space == space->id)
             return true;
+    return false;
+}
+
+static bool space_has_maker(const struct space *space)
+{
+    uint64_t start_time;
+
     return space->maker > 0 && process_stat(space->maker, NULL, &start_time) == 0 &&
            start_time == space->maker_start;
 }
 
+static void sweep_again(struct ev_loop *loop, struct ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    spaces_sweep(timer->data);
+}
+
 void spaces_sweep(struct fs *fs)
 {
+    struct ev_loop *loop = fs->server->loop;
     struct space *next;
+    bool waits = false;
 
     for (struct space *space = fs->spaces; space; space = next) {
         next = space->next;
-        if (space->id != 0 && !space_is_used(fs, space))
+        if (space->id == 0 || space_has_tree(fs, space))
+            continue;
+        if (space_has_maker(space))
+            waits = true;
+        else
             space_drop(fs, space);
+    }
+    /* The end of a maker is nobody's news: where the last tree went first, its space would stay. */
+    if (waits && !ev_is_active(&fs->sweeping)) {
+        ev_timer_init(&fs->sweeping, sweep_again, SWEEP_SECONDS, 0);
+        fs->sweeping.data = fs;
+        ev_timer_start(loop, &fs->sweeping);
     }
 }
 

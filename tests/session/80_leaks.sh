@@ -68,7 +68,8 @@ weigh >/dev/null
 await 5 true
 weigh >before
 check "$opens opens and closes" work "$opens"
-settled() { weigh >after && [[ $(awk '{ print $1, $3 }' before) == "$(awk '{ print $1, $3 }' after)" ]]; }
+# Fewer is fine: when it was weighed first, a server may have held what it was about to close.
+settled() { weigh >after && paste -d ' ' before after | awk '$1 != $5 || $7 > $3 { more = 1 } END { exit more }'; }
 if await 5 settled; then ok "every server's descriptor count is where it was"; else
     not_ok "every server's descriptor count is where it was"
     paste before after | sed 's/^/#   /'
