@@ -30,6 +30,9 @@ static inline long call_plain(long number, const long arguments[6])
                        arguments[5]);
 }
 
+/* Map the first `size` bytes of the name space's table, shared; NULL if it can't be. */
+void *table_map(size_t size, int protection) HIDDEN;
+
 long shim_dispatch(long number, long a, long b, long c, long d, long e, long f) HIDDEN;
 
 /* ---- quick.c: may the kernel's answer stand? ---- */

@@ -64,6 +64,20 @@ static void open_arguments(long number, const long arguments[6], unsigned *flags
     }
 }
 
+/* A symlink's text to a program that called readlink: as much as it has room for. */
+static long link_write(const struct call_shape *shape, const long arguments[6], const char *text,
+                       size_t length)
+{
+    long size = arguments[shape->path + 2];
+    if (size <= 0)
+        return -EINVAL;
+    if (length > (size_t)size)
+        length = (size_t)size;
+    long written =
+        the_shim.caller.write(&the_shim.caller, (void *)arguments[shape->path + 1], text, length);
+    return written < 0 ? written : (long)length;
+}
+
 /* ---- on the host ---- */
 
 /* A removed directory that a native stat found by another way than its own descriptor ("." or
@@ -136,16 +150,8 @@ static long on_reserved(struct slow *slow, long number, const long arguments[6])
     } else {
         return -ENOENT;
     }
-    if (shape->verb == VERB_READLINK) {
-        size_t size = (size_t)arguments[shape->path + 2];
-        if ((long)size <= 0)
-            return -EINVAL;
-        if (length > size)
-            length = size;
-        long written = the_shim.caller.write(&the_shim.caller, (void *)arguments[shape->path + 1],
-                                             slow->text, length);
-        return written < 0 ? written : (long)length;
-    }
+    if (shape->verb == VERB_READLINK)
+        return link_write(shape, arguments, slow->text, length);
     if (shape->verb == VERB_STAT && !call_follows(number, arguments)) {
         struct stat status = {.st_mode = S_IFLNK | 0777,
                               .st_nlink = 1,
@@ -302,17 +308,12 @@ static long on_node(struct slow *slow, long number, const long arguments[6], boo
         return node_access(walk, (unsigned)arguments[shape->path + 1],
                            call_follows(number, arguments), ended);
     case VERB_READLINK: {
-        size_t size = (size_t)arguments[shape->path + 2];
-        if ((long)size <= 0)
+        if (arguments[shape->path + 2] <= 0)
             return -EINVAL;
         result = node_link(walk, slow->text, sizeof slow->text, ended);
         if (result < 0 || *ended)
             return result;
-        if ((size_t)result > size)
-            result = (long)size;
-        long written = the_shim.caller.write(&the_shim.caller, (void *)arguments[shape->path + 1],
-                                             slow->text, (size_t)result);
-        return written < 0 ? written : result;
+        return link_write(shape, arguments, slow->text, (size_t)result);
     }
     case VERB_CHDIR:
         return chdir_on_node(slow, ended);
@@ -392,16 +393,8 @@ static long on_symlink_entry(struct slow *slow, long number, const long argument
     const struct walk *walk = &slow->walk;
     const char *target = table_text(walk->table, walk->entry->target);
     size_t length = walk->entry->target_length;
-    if (shape->verb == VERB_READLINK) {
-        size_t size = (size_t)arguments[shape->path + 2];
-        if ((long)size <= 0)
-            return -EINVAL;
-        if (length > size)
-            length = size;
-        long written = the_shim.caller.write(&the_shim.caller, (void *)arguments[shape->path + 1],
-                                             target, length);
-        return written < 0 ? written : (long)length;
-    }
+    if (shape->verb == VERB_READLINK)
+        return link_write(shape, arguments, target, length);
     if (shape->verb == VERB_STAT) {
         struct stat status = {.st_mode = S_IFLNK | 0777,
                               .st_nlink = 1,

@@ -144,27 +144,33 @@ static void own_node_read(char **environment)
     }
 }
 
-static bool table_map(void)
+void *table_map(size_t size, int protection)
 {
-    struct core *core = &the_shim.core;
     char path[sizeof the_shim.door + sizeof "/table"];
     size_t length = the_shim.door_length - 4;
     bytes_copy(path, the_shim.door, length);
     bytes_copy(path + length, "/table", sizeof "/table");
-    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    long file = system_call(SYS_openat, AT_FDCWD, (long)path,
+                            (protection & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0, 0, 0);
     if (file < 0)
-        return false;
-    long memory = system_call(SYS_mmap, 0, SPACE_FILE_SIZE, PROT_READ, MAP_SHARED, file, 0);
+        return NULL;
+    long memory = system_call(SYS_mmap, 0, (long)size, protection, MAP_SHARED, file, 0);
     system_call(SYS_close, file, 0, 0, 0, 0, 0);
-    if (system_failed(memory))
+    return system_failed(memory) ? NULL : (void *)memory;
+}
+
+static bool table_enter(void)
+{
+    struct core *core = &the_shim.core;
+    const struct space_header *header = table_map(SPACE_FILE_SIZE, PROT_READ);
+    if (header == NULL)
         return false;
-    const struct space_header *header = (const struct space_header *)memory;
     if (header->magic != SPACE_MAGIC || header->layout != SPACE_LAYOUT) {
-        system_call(SYS_munmap, memory, SPACE_FILE_SIZE, 0, 0, 0, 0);
+        system_call(SYS_munmap, (long)header, SPACE_FILE_SIZE, 0, 0, 0, 0);
         return false;
     }
     core->header = header;
-    core->net = (const struct space_net *)(memory + SPACE_NET_OFFSET);
+    core->net = (const struct space_net *)((const char *)header + SPACE_NET_OFFSET);
     return true;
 }
 
@@ -209,7 +215,7 @@ __attribute__((constructor)) static void shim_start(int count, char **arguments,
      * its calls stay plain. */
     const struct copy_header *copy = copy_find((const void *)(uintptr_t)__libc_start_main);
     const Elf64_auxv_t *vector = auxiliary_vector(environment);
-    if (!environment_read(environment) || copy == NULL || !table_map())
+    if (!environment_read(environment) || copy == NULL || !table_enter())
         return;
     the_shim.caller.core = &the_shim.core;
     the_shim.caller.process = "/proc/self";

@@ -49,16 +49,8 @@ static volatile struct space_changes *changes_get(void)
     volatile struct space_changes *changes = __atomic_load_n(&memory.changes, __ATOMIC_ACQUIRE);
     if (changes != NULL)
         return changes;
-    char path[sizeof the_shim.door + sizeof "/table"];
-    size_t length = the_shim.door_length - 4;
-    bytes_copy(path, the_shim.door, length);
-    bytes_copy(path + length, "/table", sizeof "/table");
-    long file = system_call(SYS_openat, AT_FDCWD, (long)path, O_RDWR | O_CLOEXEC, 0, 0, 0);
-    if (file < 0)
-        return NULL;
-    long page = system_call(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    system_call(SYS_close, file, 0, 0, 0, 0, 0);
-    if (system_failed(page))
+    char *page = table_map(4096, PROT_READ | PROT_WRITE);
+    if (page == NULL)
         return NULL;
     changes = (volatile struct space_changes *)(page + SPACE_CHANGES_OFFSET);
     __atomic_store_n(&memory.changes, changes, __ATOMIC_RELEASE);
