@@ -112,26 +112,6 @@ static int add(struct fs *fs, struct space *space, pid_t self, const Hirsel__FsE
     return space_add(space, &entry);
 }
 
-void bind_add(struct port *port, ProtobufCMessage *request, struct msg *raw, struct reply *reply,
-              void *context)
-{
-    const Hirsel__FsEntry *wire = (const Hirsel__FsEntry *)request;
-    const struct asker *asker = asker_of(port);
-    struct fs *fs = fs_of(context);
-    struct space *space;
-    struct once once;
-    int error = asker_choose(fs, asker, wire->space, &space);
-
-    if (error || once_ended(&once, fs, raw, &error)) {
-        answer(reply, error);
-        return;
-    }
-    once_begin(&once, 0);
-    error = add(fs, space, asker->pid, wire, &once);
-    once_end(&once, error);
-    answer(reply, error);
-}
-
 static int take_away(struct fs *fs, struct space *space, pid_t self, const Hirsel__FsEntry *wire,
                      const struct once *once)
 {
@@ -161,12 +141,14 @@ static int take_away(struct fs *fs, struct space *space, pid_t self, const Hirse
     return space_remove(space, plain);
 }
 
-void bind_remove(struct port *port, ProtobufCMessage *request, struct msg *raw, struct reply *reply,
-                 void *context)
+typedef int change(struct fs *fs, struct space *space, pid_t self, const Hirsel__FsEntry *wire,
+                   const struct once *once);
+
+/* What bind and unbind have in common: whose space it is, and that it is done once. */
+static void change_run(change *change_space, struct port *port, const Hirsel__FsEntry *wire,
+                       struct msg *raw, struct reply *reply, struct fs *fs)
 {
-    const Hirsel__FsEntry *wire = (const Hirsel__FsEntry *)request;
     const struct asker *asker = asker_of(port);
-    struct fs *fs = fs_of(context);
     struct space *space;
     struct once once;
     int error = asker_choose(fs, asker, wire->space, &space);
@@ -176,9 +158,21 @@ void bind_remove(struct port *port, ProtobufCMessage *request, struct msg *raw, 
         return;
     }
     once_begin(&once, 0);
-    error = take_away(fs, space, asker->pid, wire, &once);
+    error = change_space(fs, space, asker->pid, wire, &once);
     once_end(&once, error);
     answer(reply, error);
+}
+
+void bind_add(struct port *port, ProtobufCMessage *request, struct msg *raw, struct reply *reply,
+              void *context)
+{
+    change_run(add, port, (const Hirsel__FsEntry *)request, raw, reply, fs_of(context));
+}
+
+void bind_remove(struct port *port, ProtobufCMessage *request, struct msg *raw, struct reply *reply,
+                 void *context)
+{
+    change_run(take_away, port, (const Hirsel__FsEntry *)request, raw, reply, fs_of(context));
 }
 
 static Hirsel__EntryKind wire_kind(uint16_t kind)
