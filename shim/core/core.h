@@ -69,6 +69,8 @@ bool table_has_below(const struct space_snapshot *table, const char *name, size_
 /* The bind whose target `host` is or lies below; the longest target wins, then the first name. */
 const struct space_entry *table_bind_of_host(const struct space_snapshot *table, const char *host,
                                              size_t length);
+/* Whether some entry forbids changes below it. */
+bool table_has_read_only(const struct space_snapshot *table);
 /* Whether this component is the last one of some entry's path. */
 bool table_names(const struct space_snapshot *table, const char *component, size_t length);
 /* Whether this component is in some entry's path before the last one. */

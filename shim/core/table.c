@@ -138,3 +138,11 @@ bool table_ancestors(const struct space_snapshot *table, const char *component, 
 {
     return space_bit_test(table->ancestor_bits, space_name_bit(component, length));
 }
+
+bool table_has_read_only(const struct space_snapshot *table)
+{
+    for (uint32_t i = 0; i < table->count; i++)
+        if (table_entries(table)[i].flags & SPACE_READ_ONLY)
+            return true;
+    return false;
+}

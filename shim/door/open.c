@@ -85,9 +85,7 @@ long open_call(long number, const long arguments[6])
         long checked = path_check(path);
         if (checked < 0)
             return checked;
-        bool read_only = false;
-        for (uint32_t i = 0; view.table != NULL && i < view.table->count; i++)
-            read_only |= (table_entries(view.table)[i].flags & SPACE_READ_ONLY) != 0;
+        bool read_only = view.table != NULL && table_has_read_only(view.table);
         if ((read_only && changes) || text_find(view.table, directory, path) == TEXT_TABLE)
             return path_slow(number, arguments);
     }

@@ -59,14 +59,6 @@ static long path_review(long number, const long arguments[6], const struct call_
     return result;
 }
 
-static bool table_has_read_only(const struct space_snapshot *table)
-{
-    for (uint32_t i = 0; i < table->count; i++)
-        if (table_entries(table)[i].flags & SPACE_READ_ONLY)
-            return true;
-    return false;
-}
-
 /* Whether the last component of `path` could be an entry's name or an ancestor's. */
 static bool last_is_known(const struct space_snapshot *table, const char *path)
 {
