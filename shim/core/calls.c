@@ -31,7 +31,8 @@
     ROW(SYS_chdir, CALL_PATH, VERB_CHDIR, 0, -1, 0, -1, -1, -1)                                    \
     ROW(SYS_fchdir, CALL_FCHDIR, VERB_NONE, 0, 0, -1, -1, -1, -1)                                  \
     ROW(SYS_unshare, CALL_UNSHARE, VERB_NONE, 0, -1, -1, -1, -1, -1)                               \
-    ROW(SYS_chroot, CALL_PATH, VERB_CHROOT, 0, -1, 0, -1, -1, -1)                                  \
+    ROW(SYS_setns, CALL_UNSHARE, VERB_NONE, 0, -1, -1, -1, -1, -1)                                 \
+    ROW(SYS_chroot, CALL_ROOT, VERB_CHROOT, 0, -1, 0, -1, -1, -1)                                  \
     ROW(SYS_getcwd, CALL_GETCWD, VERB_NONE, 0, -1, -1, -1, -1, -1)                                 \
     ROW(SYS_getdents64, CALL_LIST, VERB_NONE, 0, 0, -1, -1, -1, -1)                                \
     ROW(SYS_inotify_add_watch, CALL_PATH, VERB_WATCH, 0, -1, 1, -1, -1, -1)                        \

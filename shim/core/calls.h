@@ -13,7 +13,8 @@ enum call_kind {
     CALL_TWO_PATHS, /* rename, link */
     CALL_EXECUTE,   /* execve, execveat */
     CALL_FCHDIR,    /* moves the current directory */
-    CALL_UNSHARE,   /* may part the threads' current directories */
+    CALL_ROOT,      /* chroot: one path too */
+    CALL_UNSHARE,   /* unshare, setns: may part the threads' current directories */
     CALL_FSTAT,     /* reveals a descriptor's identity */
     CALL_FSTATFS,
     CALL_GETCWD,

@@ -6,7 +6,8 @@
  *   offset 0      struct space_header     written by fs
  *   offset 2048   struct space_net        written by net
  *   offset 3072   struct space_changes    written by every program of the tree
- *   offset 4096   the ring of snapshots   written by fs
+ *   offset 4096   struct space_ways       written by every program of the tree
+ *   offset 8192   the ring of snapshots   written by fs
  *
  * A snapshot (struct space_snapshot, its entries, its strings) is never changed once published: fs
  * writes the next one behind it in the ring, then stores its offset in `active` (release) and adds
@@ -22,11 +23,12 @@
 #include <stdint.h>
 
 #define SPACE_MAGIC 0x6c65737269484e53ull /* "SNHirsel" */
-#define SPACE_LAYOUT 1
+#define SPACE_LAYOUT 2
 #define SPACE_FILE_SIZE (1u << 20) /* the whole file, sparse; mapped whole */
 #define SPACE_NET_OFFSET 2048
 #define SPACE_CHANGES_OFFSET 3072
-#define SPACE_RING_OFFSET 4096
+#define SPACE_WAYS_OFFSET 4096
+#define SPACE_RING_OFFSET 8192
 /* A snapshot larger than this is refused (ENOSPC), so that the ring holds at least four. */
 #define SPACE_SNAPSHOT_MAX ((SPACE_FILE_SIZE - SPACE_RING_OFFSET) / 4)
 /* The active snapshot stays whole while fewer than this many more are published. */
@@ -106,6 +108,19 @@ struct space_net {
  * is enforced by it. */
 struct space_changes {
     uint64_t count; /* atomic */
+};
+
+/* What the programs of this name space have found out about absolute paths, for each other: most
+ * programs are short, and would each have to find it out anew. Two words, each written whole:
+ * `check` binds them together, so that a way of which two programs wrote a word each is nobody's.
+ * Nothing is enforced by it. */
+struct space_way {
+    uint64_t learned; /* a time stamp */
+    uint64_t check;
+};
+#define SPACE_WAYS ((SPACE_RING_OFFSET - SPACE_WAYS_OFFSET) / sizeof(struct space_way))
+struct space_ways {
+    struct space_way ways[SPACE_WAYS];
 };
 
 /* Which bit of a 256-bit set stands for this name. */

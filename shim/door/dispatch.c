@@ -13,6 +13,8 @@ __attribute__((used)) long shim_dispatch(long number, long a, long b, long c, lo
         return execute_call(number, arguments);
     case CALL_FCHDIR:
         return fchdir_call(number, arguments);
+    case CALL_ROOT:
+        return chroot_call(number, arguments);
     case CALL_UNSHARE:
         return unshare_call(number, arguments);
     case CALL_FSTAT:

@@ -88,6 +88,7 @@ long path_call(long number, const long arguments[6]) HIDDEN;
 long open_call(long number, const long arguments[6]) HIDDEN;
 long two_paths_call(long number, const long arguments[6]) HIDDEN;
 long execute_call(long number, const long arguments[6]) HIDDEN;
+long chroot_call(long number, const long arguments[6]) HIDDEN;
 long unshare_call(long number, const long arguments[6]) HIDDEN;
 long fchdir_call(long number, const long arguments[6]) HIDDEN;
 long fstat_call(long number, const long arguments[6]) HIDDEN;

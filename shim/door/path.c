@@ -202,9 +202,12 @@ long fchdir_call(long number, const long arguments[6])
 
 long unshare_call(long number, const long arguments[6])
 {
-    if (arguments[0] & CLONE_FS)
+    if (number == SYS_setns || (arguments[0] & CLONE_FS))
         ways_parted();
-    return call_plain(number, arguments);
+    long result = call_plain(number, arguments);
+    if (number != SYS_unshare || (arguments[0] & (CLONE_NEWNS | CLONE_NEWUSER)))
+        ways_world_changed();
+    return result;
 }
 
 long path_call(long number, const long arguments[6])
@@ -263,4 +266,12 @@ long path_call(long number, const long arguments[6])
     if (direct == -ENOENT || direct == -ENOTDIR)
         return result;
     return path_slow(number, arguments);
+}
+
+long chroot_call(long number, const long arguments[6])
+{
+    long result = path_call(number, arguments);
+    ways_moved();
+    ways_world_changed();
+    return result;
 }

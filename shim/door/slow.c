@@ -122,7 +122,7 @@ static long on_host(struct slow *slow, long number, const long arguments[6])
         return -EROFS;
     if (result == 0 && shape->verb == VERB_MAKE_SYMLINK)
         ways_changed();
-    if (result == 0 && (shape->verb == VERB_CHDIR || shape->verb == VERB_CHROOT))
+    if (result == 0 && shape->verb == VERB_CHDIR)
         ways_moved();
     if (result == 0 && shape->verb == VERB_STAT)
         return status_review(slow, number, arguments);
@@ -509,7 +509,12 @@ long path_to_host(int directory, const char *path, unsigned options, char *host,
     if (slow == NULL)
         return -ENOMEM;
     struct walk *walk = &slow->walk;
+    uint64_t target = 0;
+    if (view.shadows && (options & WALK_FOLLOW))
+        target = way_number(&view, WAY_FOLLOWED, directory, path, text_length(path));
     long result = walk_path(walk, &the_shim.caller, view.table, directory, path, options);
+    if (result == 0 && !walk->touched && !walk->missing)
+        way_learn(target);
     while (result == 0 && walk->place == PLACE_NODE) {
         bool ended;
         long descriptor = node_open(walk, O_RDONLY | O_CLOEXEC, 0, &ended);

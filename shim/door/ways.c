@@ -11,22 +11,17 @@ enum { WAYS = 128 };
 /* In ticks of the time stamp counter: 10 ms at 3.3 GHz. A bound, not a clock. */
 #define WAY_LIFETIME (1ull << 25)
 
-/* Two words, each written whole: `check` binds them together, so that a way of which two threads
- * wrote a word each is nobody's. */
-struct way {
-    uint64_t learned; /* time stamp */
-    uint64_t check;
-};
-
 static struct {
-    struct way ways[WAYS];
-    uint64_t moves; /* of the current directory */
+    struct space_way ways[WAYS]; /* relative ones: what they mean is this process's own */
+    uint64_t moves;              /* of the current directory */
     /* A vfork child lives in its parent's memory but has a current directory of its own. `process`
      * is who started here; `mover`: who else moved last, 0 if nobody. */
     int process;
     int mover;
-    bool apart; /* threads may have current directories of their own: nothing relative is kept */
-    volatile struct space_changes *changes;
+    bool apart;   /* threads may have current directories of their own: nothing relative is kept */
+    char *shared; /* the part of the table's file that programs write; NULL: not mapped yet */
+    uint64_t world; /* what "/" is here: the same absolute path leads elsewhere in another mount
+                     * name space or behind another root. 0: not asked yet */
 } memory IN_DATA;
 
 static uint64_t time_stamp(void)
@@ -43,18 +38,41 @@ static uint64_t mix(uint64_t value)
     return value ^ (value >> 32);
 }
 
-/* The counter that all programs of the name space share; NULL where it can't be had. */
-static volatile struct space_changes *changes_get(void)
+/* What all programs of the name space share; NULL where it can't be had. */
+static char *shared_get(void)
 {
-    volatile struct space_changes *changes = __atomic_load_n(&memory.changes, __ATOMIC_ACQUIRE);
-    if (changes != NULL)
-        return changes;
-    char *page = table_map(4096, PROT_READ | PROT_WRITE);
-    if (page == NULL)
-        return NULL;
-    changes = (volatile struct space_changes *)(page + SPACE_CHANGES_OFFSET);
-    __atomic_store_n(&memory.changes, changes, __ATOMIC_RELEASE);
-    return changes;
+    char *shared = __atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE);
+    if (shared != NULL)
+        return shared;
+    shared = table_map(SPACE_RING_OFFSET, PROT_READ | PROT_WRITE);
+    __atomic_store_n(&memory.shared, shared, __ATOMIC_RELEASE);
+    return shared;
+}
+
+static uint64_t identity_hash(uint64_t hash, const char *path)
+{
+    struct stat status;
+    if (system_call(SYS_newfstatat, AT_FDCWD, (long)path, (long)&status, 0, 0, 0) < 0)
+        return 0;
+    return mix(mix(hash ^ status.st_ino) ^ status.st_dev);
+}
+
+/* 0: absolute ways are not to be remembered. */
+static uint64_t world_get(void)
+{
+    uint64_t world = __atomic_load_n(&memory.world, __ATOMIC_ACQUIRE);
+    if (world != 0)
+        return world;
+    world = identity_hash(1, "/");
+    if (world != 0)
+        world = identity_hash(world, "/proc/self/ns/mnt");
+    __atomic_store_n(&memory.world, world, __ATOMIC_RELEASE);
+    return world;
+}
+
+static volatile struct space_changes *changes_of(char *shared)
+{
+    return (volatile struct space_changes *)(shared + SPACE_CHANGES_OFFSET);
 }
 
 /* Somebody else moved in this memory: what it learned is not for us. */
@@ -69,13 +87,13 @@ static void mover_check(void)
 
 void ways_view(struct view *view)
 {
-    volatile struct space_changes *changes = changes_get();
-    if (changes == NULL)
+    char *shared = shared_get();
+    if (shared == NULL)
         return;
     if (__atomic_load_n(&memory.mover, __ATOMIC_ACQUIRE) != 0)
         mover_check();
     view->remembers = true;
-    view->changes = __atomic_load_n(&changes->count, __ATOMIC_ACQUIRE);
+    view->changes = __atomic_load_n(&changes_of(shared)->count, __ATOMIC_ACQUIRE);
     view->moves = __atomic_load_n(&memory.moves, __ATOMIC_ACQUIRE);
 }
 
@@ -91,12 +109,22 @@ static uint64_t text_hash(uint64_t hash, const char *text, size_t length)
 static uint64_t number_make(const struct view *view, enum way_kind kind, int directory,
                             bool absolute, uint64_t hash)
 {
-    if (!view->remembers || (!absolute && (directory != AT_FDCWD || memory.apart)))
+    uint64_t world = absolute ? world_get() : 0;
+    if (!view->remembers || (absolute ? world == 0 : directory != AT_FDCWD || memory.apart))
         return 0;
-    uint64_t number = mix((hash + (uint64_t)kind) ^ view->generation) ^ view->changes;
+    uint64_t number = mix((hash + (uint64_t)kind) ^ view->generation ^ world) ^ view->changes;
     if (!absolute)
         number = mix(number) ^ view->moves;
-    return mix(number) | 1;
+    /* The lowest bit tells where it is kept. */
+    return absolute ? mix(number) | 1 : mix(number) & ~1ull;
+}
+
+static struct space_way *way_place(uint64_t number)
+{
+    if (number & 1)
+        return &((struct space_ways *)(memory.shared + SPACE_WAYS_OFFSET))
+                    ->ways[(number >> 1) % SPACE_WAYS];
+    return &memory.ways[(number >> 1) % WAYS];
 }
 
 uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
@@ -109,7 +137,7 @@ bool way_is_known(uint64_t number)
 {
     if (number == 0)
         return false;
-    const struct way *way = &memory.ways[(number >> 1) % WAYS];
+    const struct space_way *way = way_place(number);
     uint64_t learned = __atomic_load_n(&way->learned, __ATOMIC_RELAXED);
     uint64_t check = __atomic_load_n(&way->check, __ATOMIC_RELAXED);
     return check == (number ^ mix(learned)) && time_stamp() - learned < WAY_LIFETIME;
@@ -119,7 +147,7 @@ void way_learn(uint64_t number)
 {
     if (number == 0)
         return;
-    struct way *way = &memory.ways[(number >> 1) % WAYS];
+    struct space_way *way = way_place(number);
     uint64_t learned = time_stamp();
     __atomic_store_n(&way->learned, learned, __ATOMIC_RELAXED);
     __atomic_store_n(&way->check, number ^ mix(learned), __ATOMIC_RELAXED);
@@ -189,9 +217,9 @@ bool target_is_plain(const struct view *view, int directory, const char *path)
 
 void ways_changed(void)
 {
-    volatile struct space_changes *changes = changes_get();
-    if (changes != NULL)
-        __atomic_add_fetch(&changes->count, 1, __ATOMIC_ACQ_REL);
+    char *shared = shared_get();
+    if (shared != NULL)
+        __atomic_add_fetch(&changes_of(shared)->count, 1, __ATOMIC_ACQ_REL);
 }
 
 void ways_start(void)
@@ -210,4 +238,9 @@ void ways_moved(void)
 void ways_parted(void)
 {
     memory.apart = true;
+}
+
+void ways_world_changed(void)
+{
+    __atomic_store_n(&memory.world, 0, __ATOMIC_RELEASE);
 }

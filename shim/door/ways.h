@@ -4,7 +4,8 @@
  * a symlink to what the session hides, and to make sure costs a system call or more each time. A
  * way that was found plain stays so until some symlink is made or some directory is renamed. Who
  * does that inside the name space counts it in the table's space_changes; what is done from
- * outside the session is noticed within WAY_LIFETIME. */
+ * outside the session is noticed within WAY_LIFETIME. What is known of absolute paths is shared by
+ * all programs of the name space (space_ways): most are short, and would learn nothing. */
 #ifndef HIRSEL_WAYS_H
 #define HIRSEL_WAYS_H
 
@@ -46,6 +47,8 @@ void ways_changed(void) HIDDEN;
 void ways_moved(void) HIDDEN;
 /* Threads of this process may have current directories of their own from now on. */
 void ways_parted(void) HIDDEN;
+/* This process has, or may have, another root or mount name space. */
+void ways_world_changed(void) HIDDEN;
 /* When the program starts. */
 void ways_start(void) HIDDEN;
 
