@@ -55,10 +55,8 @@ static void event_send(struct attendant *attendant, int kind, int value, int des
         control.header.cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
     }
-    if (sendmsg(attendant->front, &message, MSG_NOSIGNAL) < 0) {
-        close(attendant->front);
-        attendant->front = -1;
-    }
+    /* Where the front is gone attendant_wait hears of it, and ends the command. */
+    sendmsg(attendant->front, &message, MSG_NOSIGNAL);
 }
 
 static _Noreturn void attendant_fail(struct attendant *attendant, int error, const char *what)

@@ -213,6 +213,7 @@ static void look_copy(struct doctor *doctor)
 {
     struct session session;
     char name[SESSION_NAME_MAX + 1], incomplete[256];
+    int lease;
 
     if (doctor->session != NULL || session_current(&session) == 0) {
         if (session_find(doctor->session, &session) == 0)
@@ -222,12 +223,13 @@ static void look_copy(struct doctor *doctor)
         return;
     }
     snprintf(name, sizeof name, "doctor-%d", getpid());
-    if (session_launch(name, true, &session, incomplete, sizeof incomplete) != 0) {
+    if (session_launch(name, &lease, &session, incomplete, sizeof incomplete) != 0) {
         finding_add(doctor, "libc", GRADE_BAD, "no session starts");
         return;
     }
     look_copy_of(doctor, &session);
     session_end(&session, 1, false);
+    close(lease);
     session_close(&session);
 }
 

@@ -68,7 +68,7 @@ static int word_read(int from, char *text, size_t size)
     return used == 0 ? EPIPE : 0;
 }
 
-int session_launch(const char *name, bool once, struct session *session, char *incomplete,
+int session_launch(const char *name, int *lease, struct session *session, char *incomplete,
                    size_t size)
 {
     char base[PATH_MAX], program[PATH_MAX], word[PATH_MAX];
@@ -88,20 +88,25 @@ int session_launch(const char *name, bool once, struct session *session, char *i
         shell_say(errno, "cannot start session '%s'", name);
         return ENAMETOOLONG;
     }
-    error = init_start(program, session->directory, once, ends[1]);
+    error = init_start(program, session->directory, lease != NULL, ends[1]);
     close(ends[1]);
     if (error == 0)
         error = word_read(ends[0], word, sizeof word);
-    close(ends[0]);
     if (error != 0) {
+        close(ends[0]);
         shell_say(error == EPIPE ? 0 : error, "cannot start session '%s'%s", name,
                   error == EPIPE ? ": init ended before it was up" : "");
         return error;
     }
     if (strncmp(word, WORD_UP, strlen(WORD_UP)) != 0) {
+        close(ends[0]);
         shell_say(0, "cannot start session '%s': %s", name, word);
         return EEXIST;
     }
+    if (lease != NULL)
+        *lease = ends[0];
+    else
+        close(ends[0]);
     snprintf(incomplete, size, "%s", word + strlen(WORD_UP));
     return 0;
 }

@@ -6,9 +6,10 @@
 
 #include "shell/session.h"
 
-/* Start the session `name` and wait until it is up; `once`: it ends with its first process tree.
- * *incomplete (of `size` bytes) says what does not hold in it, or is empty. 0 or an errno, said. */
-int session_launch(const char *name, bool once, struct session *session, char *incomplete,
+/* Start the session `name` and wait until it is up. *incomplete (of `size` bytes) says what does
+ * not hold in it, or is empty. With `lease` it ends with its first process tree, or, before there
+ * was one, when *lease was closed by all who hold it. 0 or an errno, said. */
+int session_launch(const char *name, int *lease, struct session *session, char *incomplete,
                    size_t size);
 
 /* Ask init to end the session and wait until it did; a session that does not live is cleaned up

@@ -28,6 +28,9 @@ struct run {
     char **command;
     struct session session;
     bool one_shot;
+    /* Of the one-shot session: held by this process and the attendant until they end, or until the
+     * attendant has opened the tree. */
+    int lease;
 };
 
 static const struct argp_option run_options[] = {
@@ -126,7 +129,7 @@ static int run_session(struct run *run)
     if (session_current(&run->session) == 0)
         return 0;
     snprintf(name, sizeof name, "run-%d", getpid());
-    error = session_launch(name, true, &run->session, incomplete, sizeof incomplete);
+    error = session_launch(name, &run->lease, &run->session, incomplete, sizeof incomplete);
     if (error != 0)
         return error;
     run->one_shot = true;

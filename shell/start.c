@@ -12,7 +12,7 @@ int command_start(int argc, char **argv)
     struct session session;
     char incomplete[256];
 
-    if (session_launch(name, false, &session, incomplete, sizeof incomplete) != 0)
+    if (session_launch(name, NULL, &session, incomplete, sizeof incomplete) != 0)
         return SHELL_FAILED;
     printf("%s: up", name);
     if (incomplete[0] != '\0')

@@ -100,13 +100,14 @@ struct init {
     bool once; /* ends with its first tree */
     int lock;
     int notify; /* where the starter waits for word; -1: told */
+    int lease;  /* of a one-shot session, until its first tree: breaks when its user is gone */
     mode_t umask_before;
     struct rlimit files_before;
     struct ev_loop *loop;
     struct port_set *ports;
     struct listener *listener;
     struct ev_signal child_ended, terminate, interrupt, hangup;
-    struct ev_timer once_timer;
+    struct ev_io lease_watcher;
     struct ev_timer start_timer;
     struct slot slots[SLOT_COUNT];
     struct child *children;
@@ -176,6 +177,8 @@ void stop_advance(struct init *init);
 int socket_listen(const char *path, int *descriptor);
 int path_make(char *buffer, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The session lives without its lease from now on, or ends. */
+void lease_end(struct init *init);
 /* Tell the starter, once: NULL: up; else why not. */
 void starter_tell(struct init *init, const char *failure);
 void incomplete_add(struct init *init, const char *format, ...)

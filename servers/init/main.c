@@ -4,7 +4,9 @@
  *
  *   init NOTIFY once|stay DIRECTORY
  *
- * NOTIFY is a descriptor on which one line says "up" and what is incomplete, or why not. */
+ * NOTIFY is the writing end of a pipe on which one line says "up" and what is incomplete, or why
+ * not. A session made `once` lives by it: it ends when the pipe has no reader left and no process
+ * tree was opened, so that a starter that was killed, at whatever moment, leaves nothing. */
 #include "servers/init/init.h"
 
 #include <errno.h>
@@ -25,8 +27,6 @@
 #include "servers/lib/server.h"
 
 #define BACKLOG 4096
-/* A one-shot session whose starter never comes back ends by itself. */
-#define ONCE_SECONDS 60.0
 /* At the end, for programs that react to SIGTERM slowly. */
 #define GRACE_MS 2000
 #define NOTIFY_DESCRIPTOR 3
@@ -150,12 +150,24 @@ static void end_signalled(struct ev_loop *loop, ev_signal *watcher, int events)
     stop_begin(watcher->data, GRACE_MS, NULL);
 }
 
-static void once_passed(struct ev_loop *loop, ev_timer *timer, int events)
+void lease_end(struct init *init)
 {
+    if (init->lease < 0)
+        return;
+    ev_io_stop(init->loop, &init->lease_watcher);
+    close(init->lease);
+    init->lease = -1;
+}
+
+static void lease_broken(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct init *init = watcher->data;
+
     (void)loop;
     (void)events;
-    log_line("nobody used this one-shot session");
-    stop_begin(timer->data, 0, NULL);
+    lease_end(init);
+    log_line("nobody is left to use this one-shot session");
+    stop_begin(init, 0, NULL);
 }
 
 static void start_passed(struct ev_loop *loop, ev_timer *timer, int events)
@@ -190,10 +202,11 @@ static int loop_open(struct init *init)
     signal_watch(init, &init->terminate, end_signalled, SIGTERM);
     signal_watch(init, &init->interrupt, end_signalled, SIGINT);
     signal_watch(init, &init->hangup, end_signalled, SIGHUP);
-    ev_timer_init(&init->once_timer, once_passed, ONCE_SECONDS, 0);
-    init->once_timer.data = init;
-    if (init->once)
-        ev_timer_start(init->loop, &init->once_timer);
+    /* A pipe's writer is told by POLLERR, whatever it watches for, that there is no reader. */
+    ev_io_init(&init->lease_watcher, lease_broken, init->lease, EV_READ);
+    init->lease_watcher.data = init;
+    if (init->lease >= 0)
+        ev_io_start(init->loop, &init->lease_watcher);
     ev_timer_init(&init->start_timer, start_passed, START_SECONDS, 0);
     init->start_timer.data = init;
     ev_timer_start(init->loop, &init->start_timer);
@@ -276,7 +289,7 @@ static int session_begin(struct init *init)
 
 int main(int argc, char **argv)
 {
-    struct init init = {.lock = -1, .notify = -1, .started = time(NULL)};
+    struct init init = {.lock = -1, .notify = -1, .lease = -1, .started = time(NULL)};
     int error;
 
     log_name("init");
@@ -291,6 +304,11 @@ int main(int argc, char **argv)
     close_range(NOTIFY_DESCRIPTOR + 1, ~0u, 0);
     init.notify = NOTIFY_DESCRIPTOR;
     init.once = strcmp(argv[2], "once") == 0;
+    if (init.once) {
+        init.lease = fcntl(NOTIFY_DESCRIPTOR, F_DUPFD_CLOEXEC, NOTIFY_DESCRIPTOR + 1);
+        if (init.lease < 0)
+            return EXIT_FAILURE;
+    }
     init.directory = argv[3];
     init.name = strrchr(argv[3], '/') + 1;
     init.umask_before = umask(077);

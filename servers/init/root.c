@@ -147,7 +147,7 @@ void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply
     init->root_count++;
     if (init->once_root == 0) {
         init->once_root = pid;
-        ev_timer_stop(init->loop, &init->once_timer);
+        lease_end(init);
     }
     opening->reply = reply;
     servers_tell(init, root, opening);

@@ -203,7 +203,7 @@ void stop_begin(struct init *init, unsigned grace_ms, struct reply *reply)
         return;
     }
     init->grace_ms = grace_ms;
-    ev_timer_stop(init->loop, &init->once_timer);
+    lease_end(init);
     ev_now_update(init->loop);
     phase_enter(init, STOP_PROGRAMS);
     ev_timer_init(&init->stop_timer, stop_tick, TICK_SECONDS, TICK_SECONDS);
