@@ -2,8 +2,10 @@
  * attendant), at the request of the trap server: under Yama a sibling can't read a program's
  * memory.
  *
- * A SEQPACKET pair; init passes its end on with the listener. One request, one answer, in order:
- * only one process at a time may ask on one pair. The pair hangs up when the attendant ends. */
+ * A SEQPACKET pair; init passes its end on with the listener. Each request brings along
+ * (SCM_RIGHTS) a connected socket, on which alone the answer comes: many may ask at the same time,
+ * and none gets the answer of one who was killed. No answer but a hang-up of that socket: the
+ * attendant is gone, or the request was malformed. */
 #ifndef HIRSEL_SERVER_OPENER_H
 #define HIRSEL_SERVER_OPENER_H
 
