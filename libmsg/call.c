@@ -1,5 +1,6 @@
 /* Calls: made, waited for, ended. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "libmsg/internal.h"
@@ -262,10 +263,11 @@ static HOT int await_reply(struct call *call, struct msg *answer, int timeout_ms
     int error;
 
     wait_begin(&wait, port, timeout_ms);
+    wait.call = call;
     for (;;) {
         error = wait_packet(&wait, port, &packet);
         if (error)
-            return error;
+            return call->ended ? call->error : error;
         if (packet.header.kind == WIRE_REPLY && packet.header.tag == call->tag)
             break;
         error = port_keep(port, &packet);
@@ -280,6 +282,27 @@ static HOT int await_reply(struct call *call, struct msg *answer, int timeout_ms
         msg_release(&packet.message);
     else
         *answer = packet.message;
+    return error;
+}
+
+/* The request can't go for what is in flight, and there is no descriptor left to queue it with: the
+ * caller lends its own as long as it waits. */
+static int call_send_later(struct call *call, const struct msg *message, int *timeout_ms)
+{
+    int64_t from = wait_clock_ms();
+    int64_t limit = *timeout_ms < 0 || *timeout_ms > CROWD_LIMIT_MS ? CROWD_LIMIT_MS : *timeout_ms;
+    int64_t passed = 0;
+    int error = ETOOMANYREFS;
+
+    for (int pause = CROWD_PAUSE_MIN_MS; error == ETOOMANYREFS && passed < limit;) {
+        poll(NULL, 0, pause);
+        if (pause < CROWD_PAUSE_MAX_MS)
+            pause *= 2;
+        error = call_send(call, message);
+        passed = wait_clock_ms() - from;
+    }
+    if (*timeout_ms >= 0)
+        *timeout_ms = passed < *timeout_ms ? *timeout_ms - (int)passed : 0;
     return error;
 }
 
@@ -299,6 +322,8 @@ HOT int msg_call(struct port *port, const struct msg *message, struct msg *answe
     call.answer = answer;
     ev_init(&call.timer, call_timeout);
     int error = call_send(&call, message);
+    if (error == ETOOMANYREFS)
+        error = call_send_later(&call, message, &timeout_ms);
     if (error)
         return error;
     port_hold(port);

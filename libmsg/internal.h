@@ -104,22 +104,47 @@ int packet_receive(struct port *port, int flags, struct packet *packet);
 
 /* ---- sending (transmit.c) ---- */
 
-struct queued_packet {
-    struct queued_packet *next;
-    size_t charge;
-    struct wire_header header;
-    int *descriptors; /* owned */
-    unsigned char body[];
-};
-
+/* One packet, now. 0 or errno; EAGAIN: the peer does not read. */
+int packet_send(int descriptor, const struct wire_header *header, const void *body, size_t length,
+                const int *descriptors, size_t count);
+/* A sealed memfd with this content, or -1 with errno. */
+int body_memfd(const void *body, size_t length);
 /* Send, or queue what can't be sent now. `header` needs kind, operation, object, request, tag and
  * error; the rest is filled in. 0 or ENOTCONN, EMSGSIZE, ENOBUFS, ENOMEM, EMFILE, EBADF,
- * ETOOMANYREFS. */
+ * ETOOMANYREFS (it can't even be queued, no descriptor is left). */
 int port_transmit(struct port *port, struct wire_header *header, const struct msg *message);
 /* A packet of the handshake. 0 or errno; EPIPE and ECONNRESET where the peer is gone. */
 int port_transmit_hello(struct port *port, uint16_t kind, int error,
                         const struct wire_hello *hello);
 void port_transmit_cancel(struct port *port, uint32_t tag);
+
+/* ---- what can't be sent now (queue.c) ---- */
+
+struct queued_packet {
+    struct queued_packet *next;
+    size_t charge;
+    int64_t since_ms; /* when it was queued */
+    struct wire_header header;
+    int *descriptors; /* owned */
+    unsigned char body[];
+};
+
+/* Pauses between tries when too many descriptors are in flight, and when to give up. */
+#define CROWD_PAUSE_MIN_MS 1
+#define CROWD_PAUSE_MAX_MS 64
+#define CROWD_LIMIT_MS 10000
+
+/* Queue a packet. `descriptors` are borrowed but for the first `own` ones, which are taken over,
+ * also on error. 0, ENOBUFS (the port ends), EMFILE, ENOMEM. */
+int port_queue_put(struct port *port, const struct wire_header *header, const void *body,
+                   const int *descriptors, size_t own);
+/* Whether an error of sending says that nobody reads any more. */
+bool peer_is_gone(int error);
+/* Nobody reads any more what we send. What the peer sent before is still to be read, so that the
+ * end itself is found by reading. */
+void port_peer_left(struct port *port);
+/* The set's timer: try the crowded queues again. */
+void crowd_try(struct ev_loop *loop, ev_timer *watcher, int events);
 /* Send what is queued, as far as the peer takes it. */
 void port_flush(struct port *port);
 void port_queue_clear(struct port *port);
@@ -150,6 +175,7 @@ struct port {
     bool later;     /* is in the set's list of ports to attend to */
     bool stopped;   /* too many unanswered requests: not read */
     bool peer_gone; /* nothing can be sent any more; what was sent to us is still read */
+    bool crowded;   /* the head of the queue waits for fewer descriptors in flight */
     struct queued_packet *queue_head;
     size_t queue_bytes;
     size_t owed_weight; /* of the requests not yet answered */
@@ -162,6 +188,7 @@ struct port {
     ev_io reader;
 
     struct queued_packet **queue_tail;
+    int64_t crowded_since_ms; /* 0: not, or not known */
     struct kept_packet **inbox_tail;
     size_t inbox_bytes;
     struct port *next, *previous; /* in the set's list */
@@ -256,6 +283,7 @@ struct port_set {
     ev_timer later; /* never started: fed, to be called by the loop when all else is done */
     struct port *later_head, **later_tail;
     ev_timer upkeep; /* runs while something is paused */
+    ev_timer crowd;  /* runs while a port is crowded */
     size_t queued_bytes;
 
     struct ev_loop *loop;
@@ -284,12 +312,15 @@ struct wait {
     int64_t deadline; /* CLOCK_MONOTONIC in ms; negative: none */
     bool block;       /* the next receive may block by itself */
     bool handshake;   /* the end of the handshake is what is waited for */
+    int pause_ms;     /* until a crowded queue is tried again */
+    /* Whose reply is waited for, or NULL: it may turn out that it can't even be sent. */
+    const struct call *call;
 };
 
 int64_t wait_clock_ms(void);
 void wait_begin(struct wait *wait, struct port *port, int timeout_ms);
-/* The next packet that is none of the handshake. 0, ETIMEDOUT, ECONNRESET. Nothing is called back
- * but port_arrival and the tap. */
+/* The next packet that is none of the handshake. 0, ETIMEDOUT, ECONNRESET, ECANCELED: wait->call
+ * has ended. Nothing is called back but port_arrival and the tap. */
 int wait_packet(struct wait *wait, struct port *port, struct packet *packet);
 
 /* ---- calls (call.c) ---- */

@@ -14,6 +14,11 @@
  * Descriptors in messages that one sends are borrowed: they stay the sender's. Descriptors in a
  * message that one received belong to the message: take them with msg_take, the rest are closed
  * when the message ends. All descriptors that libmsg makes have FD_CLOEXEC.
+ * Linux holds the descriptors of all of a user's processes that nobody has received yet against the
+ * sender's RLIMIT_NOFILE (ETOOMANYREFS). A message that meets this waits in the port's queue (for
+ * which its descriptors are duplicated) with all that comes behind it, for 10 s at most: then its
+ * call ends with ETOOMANYREFS, a reply becomes that error, for a notice the connection ends. Where
+ * nothing can be duplicated it is returned at once; msg_call waits all the same.
  *
  * The lineage: Mach's ports and no-senders notices, L4's reply-wait, DragonFly's light-weight
  * messages. See DESIGN and docs/architecture.md. */

@@ -67,6 +67,8 @@ struct port_set *port_set_new(struct ev_loop *loop)
     ev_init(&set->upkeep, upkeep);
     set->upkeep.repeat = UPKEEP_SECONDS;
     set->upkeep.data = set;
+    ev_init(&set->crowd, crowd_try);
+    set->crowd.data = set;
     /* Without a spare one connections wait where they could be refused: no reason to fail. */
     set->spare_descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return set;
@@ -114,6 +116,7 @@ void port_set_free(struct port_set *set)
     set->later_tail = &set->later_head;
     ev_clear_pending(set->loop, &set->later);
     ev_timer_stop(set->loop, &set->upkeep);
+    ev_timer_stop(set->loop, &set->crowd);
     if (set->spare_descriptor >= 0)
         close(set->spare_descriptor);
     set->spare_descriptor = -1;

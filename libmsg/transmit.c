@@ -1,4 +1,4 @@
-/* Sending packets, and queueing those that a peer does not take yet. Never blocks. */
+/* Sending packets. What can't go now is queued (queue.c). Never blocks. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,13 +12,6 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008u /* since Linux 6.3 */
 #endif
-
-/* How many packets of one queue go in one turn of the loop. */
-#define FLUSH_TURN 64
-
-/* Duplicates that may wait in all queues of a set: peers that do not read must not use up the
- * descriptors that others need. */
-#define QUEUED_DESCRIPTORS_MAX 256
 
 /* Short packets are copied together: cheaper than having the kernel gather them. */
 #define GATHER_MIN 1024
@@ -67,8 +60,8 @@ static int send_gathered(int descriptor, const struct wire_header *header, const
     return 0;
 }
 
-static HOT int send_packet(int descriptor, const struct wire_header *header, const void *body,
-                           size_t length, const int *descriptors, size_t count)
+HOT int packet_send(int descriptor, const struct wire_header *header, const void *body,
+                    size_t length, const int *descriptors, size_t count)
 {
     if (count > 0 || length > GATHER_MIN)
         return send_gathered(descriptor, header, body, length, descriptors, count);
@@ -77,8 +70,7 @@ static HOT int send_packet(int descriptor, const struct wire_header *header, con
     return send_bytes(descriptor, header, sizeof *header);
 }
 
-/* A sealed memfd with this content, or -1 with errno. */
-static int body_memfd(const void *body, size_t length)
+int body_memfd(const void *body, size_t length)
 {
     int descriptor =
         memfd_create("hirsel message", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -104,99 +96,19 @@ failed:;
     return -1;
 }
 
-static void queued_free(struct port *port, struct queued_packet *packet)
+/* Whether a packet that was not sent can go later. */
+static bool must_wait(int error)
 {
-    descriptors_close(packet->descriptors, packet->header.descriptors);
-    port->set->queued_descriptors -= packet->header.descriptors;
-    port->queue_bytes -= packet->charge;
-    free(packet->descriptors);
-    free(packet);
+    return error == EAGAIN || error == ETOOMANYREFS;
 }
 
-void port_queue_clear(struct port *port)
+/* Queue what was not sent for `error`. */
+static int put_off(struct port *port, const struct wire_header *header, const void *body,
+                   const int *descriptors, size_t own, int error)
 {
-    struct queued_packet *packet;
-    while ((packet = port->queue_head)) {
-        port->queue_head = packet->next;
-        queued_free(port, packet);
-    }
-    port->queue_tail = &port->queue_head;
-}
-
-/* Queue a packet. `descriptors` are borrowed but for the first `own` ones, which are taken over,
- * also on error. */
-static int enqueue(struct port *port, const struct wire_header *header, const void *body,
-                   const int *descriptors, size_t own)
-{
-    struct port_set *set = port->set;
-    size_t count = header->descriptors;
-    size_t length = header->flags & WIRE_LONG ? 0 : header->length;
-    /* A long body weighs what it weighs, wherever it lies. */
-    size_t charge = sizeof(struct queued_packet) + header->length + count * 256;
-    struct queued_packet *packet = NULL;
-    int error = ENOMEM;
-
-    if (port->queue_bytes + charge > set->queued_bytes) {
-        port_end_later(port, ENOBUFS);
-        error = ENOBUFS;
-        goto failed;
-    }
-    if (set->queued_descriptors + count > QUEUED_DESCRIPTORS_MAX + own) {
-        error = EMFILE;
-        goto failed;
-    }
-    packet = malloc(sizeof *packet + length);
-    if (!packet)
-        goto failed;
-    packet->descriptors = NULL;
-    if (count > 0) {
-        packet->descriptors = malloc(count * sizeof(int));
-        if (!packet->descriptors)
-            goto failed;
-        error = descriptors_duplicate(packet->descriptors + own, descriptors + own, count - own);
-        if (error)
-            goto failed;
-        memcpy(packet->descriptors, descriptors, own * sizeof(int));
-    }
-    packet->next = NULL;
-    packet->charge = charge;
-    packet->header = *header;
-    if (length > 0)
-        memcpy(packet->body, body, length);
-    *port->queue_tail = packet;
-    port->queue_tail = &packet->next;
-    port->queue_bytes += charge;
-    set->queued_descriptors += count;
-    /* While the handshake lasts the queue is held back: a writable socket would wake the loop for
-     * nothing. */
-    if (port->state == PORT_OPEN || port->state == PORT_FRESH)
-        ev_io_start(set->loop, &port->writer);
-    return 0;
-failed:
-    if (packet)
-        free(packet->descriptors);
-    free(packet);
-    descriptors_close(descriptors, own);
-    return error;
-}
-
-/* Nobody reads any more what we send. What the peer sent before is still to be read, so that the
- * end itself is found by reading. */
-static void peer_left(struct port *port)
-{
-    port->peer_gone = true;
-    for (struct queued_packet *packet = port->queue_head; packet; packet = packet->next)
-        if (packet->header.kind == WIRE_REPLY)
-            port->owed_count--;
-    port_queue_clear(port);
-    ev_io_stop(port->set->loop, &port->writer);
-    if (port->stopped)
-        port_attend_later(port);
-}
-
-static bool is_gone(int error)
-{
-    return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
+    int failed = port_queue_put(port, header, body, descriptors, own);
+    /* It goes as soon as fewer are in flight: that is worth another try. */
+    return failed == EMFILE && error == ETOOMANYREFS ? error : failed;
 }
 
 static int transmit_long(struct port *port, struct wire_header *header, const struct msg *message)
@@ -214,9 +126,9 @@ static int transmit_long(struct port *port, struct wire_header *header, const st
     bool open = port->state == PORT_OPEN || port->state == PORT_FRESH;
     int error = EAGAIN;
     if (open && !port->queue_head)
-        error = send_packet(port->descriptor, header, NULL, 0, descriptors, header->descriptors);
-    if (error == EAGAIN)
-        return enqueue(port, header, NULL, descriptors, 1);
+        error = packet_send(port->descriptor, header, NULL, 0, descriptors, header->descriptors);
+    if (must_wait(error))
+        return put_off(port, header, NULL, descriptors, 1, error);
     close(memory);
     return error;
 }
@@ -239,15 +151,15 @@ HOT int port_transmit(struct port *port, struct wire_header *header, const struc
     bool inline_body = message->length <= WIRE_INLINE_MAX;
     int error = EAGAIN;
     if (open && inline_body && !port->queue_head)
-        error = send_packet(port->descriptor, header, message->body, message->length,
+        error = packet_send(port->descriptor, header, message->body, message->length,
                             message->descriptors, message->descriptor_count);
     /* A small net.core.wmem_default makes even inline packets too large. */
     if (!inline_body || (error == EMSGSIZE && message->length > 0))
         error = transmit_long(port, header, message);
-    else if (error == EAGAIN)
-        error = enqueue(port, header, message->body, message->descriptors, 0);
-    if (error && is_gone(error)) {
-        peer_left(port);
+    else if (must_wait(error))
+        error = put_off(port, header, message->body, message->descriptors, 0, error);
+    if (error && peer_is_gone(error)) {
+        port_peer_left(port);
         error = ENOTCONN;
     }
     return error;
@@ -264,9 +176,9 @@ int port_transmit_hello(struct port *port, uint16_t kind, int error, const struc
     struct msg message = {.body = hello, .length = sizeof *hello, .error = error};
     if (port->tap)
         port->tap(port, TAP_SENT, kind, &message, 0, port->tap_context);
-    int sent = send_packet(port->descriptor, &header, hello, sizeof *hello, NULL, 0);
+    int sent = packet_send(port->descriptor, &header, hello, sizeof *hello, NULL, 0);
     /* One of a pair may have filled the socket before it is greeted. */
-    return sent == EAGAIN ? enqueue(port, &header, hello, NULL, 0) : sent;
+    return sent == EAGAIN ? port_queue_put(port, &header, hello, NULL, 0) : sent;
 }
 
 void port_transmit_cancel(struct port *port, uint32_t tag)
@@ -275,100 +187,4 @@ void port_transmit_cancel(struct port *port, uint32_t tag)
     struct msg message = {0};
     /* Cancelling is a courtesy: if it can't be sent the answer is ignored all the same. */
     (void)port_transmit(port, &header, &message);
-}
-
-/* A packet that can't be sent for itself alone (its descriptors, its size): whoever waits for it
- * is told instead. True: it was changed and may be tried again. */
-static bool queued_give_up(struct port *port, struct queued_packet *packet, int error)
-{
-    if (packet->header.kind == WIRE_REPLY && packet->header.length + packet->header.descriptors) {
-        port->set->queued_descriptors -= packet->header.descriptors;
-        descriptors_close(packet->descriptors, packet->header.descriptors);
-        packet->header.descriptors = 0;
-        packet->header.flags = 0;
-        packet->header.length = 0;
-        packet->header.error = error;
-        return true;
-    }
-    if (packet->header.kind == WIRE_REQUEST) {
-        struct packet answer = {.header = packet->header, .lost = error};
-        answer.header.kind = WIRE_REPLY;
-        if (port_keep(port, &answer))
-            port_end_later(port, ENOBUFS);
-        else
-            port_attend_later(port);
-    } else {
-        port_end_later(port, error);
-    }
-    return false;
-}
-
-/* An inline packet turned out to be too large for this socket: send its body in a memfd. */
-static int queued_lengthen(struct port *port, struct queued_packet *packet)
-{
-    size_t count = packet->header.descriptors;
-    int *descriptors = realloc(packet->descriptors, (count + 1) * sizeof *descriptors);
-    if (!descriptors)
-        return ENOMEM;
-    packet->descriptors = descriptors;
-    int memory = body_memfd(packet->body, packet->header.length);
-    if (memory < 0)
-        return errno;
-    memmove(descriptors + 1, descriptors, count * sizeof *descriptors);
-    descriptors[0] = memory;
-    packet->header.descriptors++;
-    packet->header.flags |= WIRE_LONG;
-    port->set->queued_descriptors++;
-    return 0;
-}
-
-static int queued_send(struct port *port, struct queued_packet *packet)
-{
-    size_t length = packet->header.flags & WIRE_LONG ? 0 : packet->header.length;
-    return send_packet(port->descriptor, &packet->header, packet->body, length, packet->descriptors,
-                       packet->header.descriptors);
-}
-
-void port_flush(struct port *port)
-{
-    struct queued_packet *packet;
-
-    for (int turn = 0; turn < FLUSH_TURN && (packet = port->queue_head); turn++) {
-        int error = queued_send(port, packet);
-        if (error == EMSGSIZE && !(packet->header.flags & WIRE_LONG)) {
-            error = queued_lengthen(port, packet);
-            if (!error)
-                error = queued_send(port, packet);
-        }
-        if (error == EAGAIN)
-            break;
-        if (is_gone(error)) {
-            peer_left(port);
-            return;
-        }
-        if (error && queued_give_up(port, packet, error))
-            continue;
-        port->queue_head = packet->next;
-        if (!port->queue_head)
-            port->queue_tail = &port->queue_head;
-        bool reply = packet->header.kind == WIRE_REPLY;
-        queued_free(port, packet);
-        if (reply)
-            port_reply_done(port);
-    }
-    if (port->queue_head)
-        ev_io_start(port->set->loop, &port->writer);
-    else
-        ev_io_stop(port->set->loop, &port->writer);
-}
-
-void port_writable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    struct port *port = watcher->data;
-    port_hold(port);
-    if (port->state == PORT_OPEN || port->state == PORT_FRESH)
-        port_flush(port);
-    port_release(port);
 }

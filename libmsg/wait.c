@@ -37,6 +37,8 @@ static void set_receive_timeout(struct port *port, int timeout_ms)
 HOT void wait_begin(struct wait *wait, struct port *port, int timeout_ms)
 {
     wait->handshake = false;
+    wait->call = NULL;
+    wait->pause_ms = CROWD_PAUSE_MIN_MS;
     wait->deadline = timeout_ms < 0 ? -1 : wait_clock_ms() + timeout_ms;
     if (timeout_ms < 0)
         timeout_ms = -1;
@@ -59,14 +61,17 @@ static int await_socket(struct wait *wait, struct port *port)
 {
     int64_t left = time_left(wait);
     bool flush = port->queue_head && port->state >= PORT_FRESH;
+    bool pause = flush && port->crowded && (left < 0 || left > wait->pause_ms);
     struct pollfd look = {.fd = port->descriptor,
-                          .events = (short)(flush ? POLLIN | POLLOUT : POLLIN)};
-    int ready = poll(&look, 1, (int)left);
+                          .events = (short)(flush && !port->crowded ? POLLIN | POLLOUT : POLLIN)};
+    int ready = poll(&look, 1, pause ? wait->pause_ms : (int)left);
     if (ready < 0)
         return errno == EINTR ? 0 : errno;
-    if (ready == 0)
+    if (ready == 0 && !pause)
         return ETIMEDOUT;
-    if (look.revents & POLLOUT)
+    if (pause && ready == 0 && wait->pause_ms < CROWD_PAUSE_MAX_MS)
+        wait->pause_ms *= 2;
+    if (pause || (look.revents & POLLOUT))
         port_flush(port);
     return 0;
 }
@@ -97,6 +102,8 @@ HOT int wait_packet(struct wait *wait, struct port *port, struct packet *packet)
         wait->block = false;
         error = packet_receive(port, block ? 0 : MSG_DONTWAIT, packet);
         if (error == EAGAIN || error == EINTR) {
+            if (wait->call && wait->call->ended)
+                return ECANCELED;
             error = await_socket(wait, port);
             if (error)
                 return error;
