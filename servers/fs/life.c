@@ -397,7 +397,8 @@ void life_space_dropped(struct fs *fs, uint64_t id)
 void life_tell_waiters(struct translator *translator, int error)
 {
     life_hold(translator);
-    while (translator->waiters) {
+    /* It may be lost while its first request is sent: the others wait for the next. */
+    while (translator->waiters && (error || translator->state == TRANSLATOR_RUNNING)) {
         struct waiter *waiter = translator->waiters;
         translator->waiters = waiter->next;
         waiter->translator = NULL;
@@ -439,8 +440,11 @@ void life_await(struct translator *translator, struct waiter *waiter)
         waiter->up(waiter, 0);
         return;
     }
-    while (*link)
+    /* Requests that lost a process are tried again in the other order: the one that it answered
+     * last, or never, is the likeliest to be its end, and the others shall be answered before. */
+    while (!waiter->tried && *link)
         link = &(*link)->next;
+    waiter->next = *link;
     *link = waiter;
     waiter->translator = translator;
     if (translator->state == TRANSLATOR_IDLE)
@@ -473,6 +477,7 @@ void life_stop(struct translator *translator, struct stopper *stopper)
             life_tell_stoppers(translator, 0);
         break;
     case TRANSLATOR_STARTING: /* ended as soon as init has answered */
+    case TRANSLATOR_PAUSING:  /* told when that is over */
     case TRANSLATOR_ENDING:
         break;
     case TRANSLATOR_GREETING:

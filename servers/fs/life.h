@@ -18,16 +18,21 @@
 #include "servers/fs/fs.h"
 #include "servers/fs/record.h"
 
-/* How often a request is passed on again after the translator was killed by SIGKILL: that was
- * somebody's doing. After an end of its own doing it is once. */
+/* How many processes a request is given, one after the other, while each of them ends before it has
+ * answered: whether somebody kills them, or memory is short, or the request itself is their end,
+ * can't be told from one death. Once LIFE_TRY_SECONDS have passed since the first, no more than
+ * LIFE_TRIES_LEAST. */
 #define LIFE_TRIES 10
+#define LIFE_TRIES_LEAST 3
+#define LIFE_TRY_SECONDS 10.0
 
 enum translator_state {
     TRANSLATOR_IDLE,     /* no process that we know of, or one of our former life's */
     TRANSLATOR_STARTING, /* init was asked */
     TRANSLATOR_GREETING, /* its answer to the first message is awaited */
     TRANSLATOR_RUNNING,
-    TRANSLATOR_ENDING, /* the end of its process is awaited */
+    TRANSLATOR_ENDING,  /* the end of its process is awaited */
+    TRANSLATOR_PAUSING, /* several have died: a moment, then the next one is started */
 };
 
 /* Somebody who waits until the translator is up. */
@@ -35,6 +40,7 @@ struct waiter {
     struct waiter *next;
     struct translator *translator; /* NULL: waits no longer */
     pid_t guarded;                 /* of the asker */
+    bool tried;                    /* it lost a process before: goes first */
     void (*up)(struct waiter *waiter, int error);
 };
 
@@ -72,10 +78,11 @@ struct translator {
     bool forgotten;        /* freed once its process has ended and nobody looks at it */
     bool answered;         /* this process of it was up */
     bool exited;           /* init said so; what it sent before is still read */
-    bool killed;           /* its last process was, by somebody's SIGKILL */
+    int status;            /* and this */
     bool hangs;            /* it is being ended because it did not answer */
-    unsigned failures;     /* starts that failed one after another */
-    int error;             /* of the last one */
+    unsigned deaths;       /* processes that ended one after another and answered nothing, while
+                              somebody waited */
+    int error;             /* of a start that failed; 0: none did since the last that was up */
     double failed_at;
     int start_timeout_ms;
     struct waiter *waiters;

@@ -14,7 +14,8 @@ struct passing {
     struct reply *reply;
     struct call *call; /* while the translator has it */
     uint64_t space;
-    unsigned tries; /* that went before */
+    unsigned tries;  /* processes that ended with it in hand */
+    ev_tstamp since; /* the first one's end */
     bool cancelled;
 };
 
@@ -52,20 +53,34 @@ static size_t body_with_space(uint8_t *to, const struct passing *passing)
     return (size_t)(at - to);
 }
 
+static bool is_tried_enough(struct passing *passing)
+{
+    ev_tstamp now = ev_time();
+
+    if (passing->tries == 0)
+        passing->since = now;
+    passing->tries++;
+    return passing->tries >= LIFE_TRIES ||
+           (passing->tries >= LIFE_TRIES_LEAST && now - passing->since > LIFE_TRY_SECONDS);
+}
+
 /* The way to the translator broke before it answered. */
 static void passing_broke(struct passing *passing)
 {
     struct translator *translator = passing->translator;
 
     life_lost(translator);
-    /* Once more after an end of its own doing, which may well be this request's doing. How it ended
-     * is known only when it has: the first attempt waits for that in any case. */
-    if (translator->hangs)
+    if (translator->hangs) {
         passing_end(passing, ETIMEDOUT, NULL);
-    else if (++passing->tries >= LIFE_TRIES || (passing->tries > 1 && !translator->killed))
+    } else if (is_tried_enough(passing)) {
+        log_line("translator %s (%s) ended %u times with the same request in hand; "
+                 "whoever asked gets EIO",
+                 translator->record.command[0], translator->path, passing->tries);
         passing_end(passing, EIO, NULL);
-    else
+    } else {
+        passing->waiter.tried = true;
         life_await(translator, &passing->waiter);
+    }
 }
 
 static void passing_answered(int error, struct msg *answer, void *context)
@@ -77,6 +92,8 @@ static void passing_answered(int error, struct msg *answer, void *context)
 
     passing->call = NULL;
     passing->translator->in_hand--;
+    if (!broke)
+        passing->translator->deaths = 0;
     if (passing->cancelled)
         passing_end(passing, ECANCELED, NULL);
     else if (broke)

@@ -19,6 +19,9 @@
 #define GO_AWAY_TIMEOUT_MS 5000
 /* Between a start that failed and the next. */
 #define RETRY_SECONDS 1.0
+/* After the second death in a row, and doubled after each further one up to the most. */
+#define PAUSE_SECONDS 0.01
+#define PAUSE_MAX_SECONDS 0.2
 /* From a hang-up, or a first signal, to the next signal. */
 #define PATIENCE_SECONDS 2.0
 /* While a translator has requests in hand it is asked so often whether it is there at all, and has
@@ -46,7 +49,7 @@ static void start_failed(struct translator *translator, int error)
     translator->state = TRANSLATOR_IDLE;
     translator->error = error;
     translator->failed_at = ev_time();
-    translator->failures++;
+    translator->deaths = 0;
     life_hold(translator);
     life_tell_stoppers(translator, 0);
     life_tell_waiters(translator, error);
@@ -93,10 +96,51 @@ static void end_say(const struct translator *translator, int status, bool was_up
                  was_up ? "; it is started again when needed" : " before it answered");
 }
 
+static void pause_over(struct translator *translator)
+{
+    translator->state = TRANSLATOR_IDLE;
+    life_hold(translator);
+    life_tell_stoppers(translator, 0);
+    if (translator->state == TRANSLATOR_IDLE && translator->waiters)
+        running_start(translator);
+    life_release(translator);
+}
+
+/* Its process died in the hands of those who wait, who are to get the next one: at once after the
+ * first death; what makes several die may pass, if it is given a moment. */
+static void start_again(struct translator *translator)
+{
+    double pause = PAUSE_SECONDS;
+
+    if (!translator->waiters) {
+        translator->deaths = 0;
+        return;
+    }
+    if (++translator->deaths <= 1) {
+        running_start(translator);
+        return;
+    }
+    for (unsigned i = 2; i < translator->deaths && pause < PAUSE_MAX_SECONDS; i++)
+        pause *= 2;
+    translator->state = TRANSLATOR_PAUSING;
+    timer_set(translator, pause < PAUSE_MAX_SECONDS ? pause : PAUSE_MAX_SECONDS);
+}
+
+/* A translator that ends by itself before it was up says that it can't start, and those who wait
+ * are told so. A crash says nothing; nor does the end of one whose predecessor was up. */
+static bool is_accident(const struct translator *translator, int status, bool was_up, bool asked)
+{
+    if (was_up)
+        return true;
+    return !asked && (WIFSIGNALED(status) || translator->deaths > 0) &&
+           translator->deaths + 1 < LIFE_TRIES;
+}
+
 static void process_forget(struct translator *translator, int status)
 {
     bool was_up = translator->answered;
     bool asked = translator->stoppers || translator->forgotten || translator->signals > 0;
+    bool accident = is_accident(translator, status, was_up, asked);
     struct port *port = translator->port;
 
     ev_timer_stop(translator->fs->server->loop, &translator->timer);
@@ -105,7 +149,6 @@ static void process_forget(struct translator *translator, int status)
     translator->signals = 0;
     translator->exited = false;
     translator->answered = false;
-    translator->killed = !asked && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     if (!asked)
         end_say(translator, status, was_up);
     /* What was in its hands comes back and waits: not yet for a new one. */
@@ -120,12 +163,10 @@ static void process_forget(struct translator *translator, int status)
         life_forget(translator);
     state_save_or_say(translator);
     life_tell_stoppers(translator, 0);
-    if (was_up || (translator->killed && !asked && ++translator->failures < LIFE_TRIES)) {
-        if (translator->waiters && translator->state == TRANSLATOR_IDLE)
-            running_start(translator);
-    } else if (translator->state == TRANSLATOR_IDLE) {
+    if (translator->state == TRANSLATOR_IDLE && accident)
+        start_again(translator);
+    else if (translator->state == TRANSLATOR_IDLE)
         start_failed(translator, translator->error ? translator->error : EIO);
-    }
     life_release(translator);
 }
 
@@ -135,8 +176,12 @@ static void timer_over(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
+    if (translator->state == TRANSLATOR_PAUSING) {
+        pause_over(translator);
+        return;
+    }
     if (translator->exited) {
-        process_forget(translator, 0);
+        process_forget(translator, translator->status);
         return;
     }
     switch (translator->signals++) {
@@ -171,6 +216,11 @@ void running_end(struct translator *translator)
 
     if (translator->state == TRANSLATOR_STARTING)
         return; /* spawned() sees to it: before init's answer there is nobody to signal */
+    if (translator->state == TRANSLATOR_PAUSING) {
+        ev_timer_stop(translator->fs->server->loop, &translator->timer);
+        pause_over(translator);
+        return;
+    }
     translator->state = TRANSLATOR_ENDING;
     translator->port = NULL;
     if (translator->signals == 0) {
@@ -184,7 +234,7 @@ void running_end(struct translator *translator)
 
 void running_ended(struct translator *translator, int status)
 {
-    if (translator->state == TRANSLATOR_STARTING)
+    if (translator->state == TRANSLATOR_STARTING || translator->state == TRANSLATOR_PAUSING)
         return; /* one that we had given up */
     if (translator->state == TRANSLATOR_IDLE) {
         /* Of our former life, and not used since. */
@@ -200,7 +250,7 @@ void running_ended(struct translator *translator, int status)
     if (translator->port && translator->state == TRANSLATOR_RUNNING) {
         translator->state = TRANSLATOR_ENDING;
         translator->exited = true;
-        translator->killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+        translator->status = status;
         timer_set(translator, DRAIN_SECONDS);
         return;
     }
@@ -222,7 +272,7 @@ static void hung_up(struct port *port, int error, void *context)
     (void)port;
     translator->port = NULL;
     if (translator->exited) {
-        process_forget(translator, translator->killed ? SIGKILL : 0);
+        process_forget(translator, translator->status);
         return;
     }
     if (error) {
@@ -264,7 +314,6 @@ static void greeted(int error, struct msg *answer, void *context)
     }
     translator->state = TRANSLATOR_RUNNING;
     translator->answered = true;
-    translator->failures = 0;
     translator->error = 0;
     life_tell_waiters(translator, 0);
 }
@@ -478,7 +527,7 @@ void running_start(struct translator *translator)
         return;
     }
     translator->pid = 0;
-    if (translator->failures && ev_time() - translator->failed_at < RETRY_SECONDS) {
+    if (translator->error && ev_time() - translator->failed_at < RETRY_SECONDS) {
         life_tell_waiters(translator, translator->error);
         return;
     }

@@ -92,6 +92,7 @@ static const char *state_name(const struct translator *translator)
 {
     switch (translator->state) {
     case TRANSLATOR_STARTING:
+    case TRANSLATOR_PAUSING:
     case TRANSLATOR_GREETING:
         return "starting";
     case TRANSLATOR_ENDING:
