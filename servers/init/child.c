@@ -118,6 +118,30 @@ int child_start(struct init *init, struct child *child, const struct child_plan 
     return 0;
 }
 
+int child_fork(struct init *init, struct child *child, int (*run)(struct init *init))
+{
+    pid_t self = getpid();
+
+    child->pid = fork();
+    if (child->pid < 0) {
+        child->pid = 0;
+        return errno;
+    }
+    if (child->pid == 0) {
+        /* It holds what init holds, the lock too. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != self)
+            _exit(ESRCH);
+        signal(SIGCHLD, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        _exit(run(init));
+    }
+    child->init = init;
+    child->exec_pipe = -1;
+    child->next = init->children;
+    init->children = child;
+    return 0;
+}
+
 static void orphan_ended(struct init *init, pid_t pid, int status)
 {
     Hirsel__InitEnd end = HIRSEL__INIT_END__INIT;

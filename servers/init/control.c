@@ -150,6 +150,18 @@ static void kept(struct port *port, ProtobufCMessage *request, struct msg *raw, 
         rpc_reply(reply, NULL, &descriptor, 1);
 }
 
+static void look_copy(struct port *port, ProtobufCMessage *request, struct msg *raw,
+                      struct reply *reply, void *context)
+{
+    struct slot *slot = context;
+
+    (void)port;
+    (void)request;
+    (void)raw;
+    libc_look(slot->init);
+    answer(reply, 0);
+}
+
 static void status(struct port *port, ProtobufCMessage *request, struct msg *raw,
                    struct reply *reply, void *context)
 {
@@ -170,6 +182,7 @@ static const struct rpc_operation operations[] = {
     {HIRSEL__INIT_OPERATION__INIT_TREES, NULL, trees},
     {HIRSEL__INIT_OPERATION__INIT_KEEP, &hirsel__init_keep__descriptor, keep},
     {HIRSEL__INIT_OPERATION__INIT_KEPT, &hirsel__init_keep__descriptor, kept},
+    {HIRSEL__INIT_OPERATION__INIT_COPY, NULL, look_copy},
     {HIRSEL__INIT_OPERATION__INIT_STATUS, NULL, status},
     {0, NULL, NULL},
 };

@@ -28,28 +28,22 @@
 #define UNUSED_SECONDS (14 * 24 * 3600)
 
 /* The system's libc: the one that init itself runs with. Inside another session that one is a copy
- * already; then the one beside the dynamic linker. */
-static int original_find(char *path)
+ * already; then the one beside the dynamic linker. Their names: what is there may be replaced. */
+static int original_find(struct libc *libc)
 {
-    Dl_info info;
-    char linker[PATH_MAX], beside[PATH_MAX];
-    char *slash;
-    const char *name;
+    Dl_info own, linker;
+    char path[PATH_MAX];
+    bool known;
 
-    if (dladdr((void *)(uintptr_t)getauxval, &info) != 0 && info.dli_fname != NULL &&
-        realpath(info.dli_fname, path) != NULL) {
-        name = strrchr(path, '/') + 1;
-        if (strncmp(name, COPY_PREFIX, strlen(COPY_PREFIX)) != 0)
-            return 0;
-    }
-    if (dladdr((void *)getauxval(AT_BASE), &info) == 0 || info.dli_fname == NULL ||
-        realpath(info.dli_fname, linker) == NULL)
+    if (dladdr((void *)getauxval(AT_BASE), &linker) == 0 || linker.dli_fname == NULL ||
+        realpath(linker.dli_fname, libc->linker) == NULL)
         return ENOENT;
-    slash = strrchr(linker, '/');
-    *slash = '\0';
-    if (path_make(beside, sizeof beside, "%s/libc.so.6", linker) != 0)
-        return ENAMETOOLONG;
-    return realpath(beside, path) == NULL ? errno : 0;
+    known = dladdr((void *)(uintptr_t)getauxval, &own) != 0 && own.dli_fname != NULL &&
+            realpath(own.dli_fname, path) != NULL;
+    if (known && strncmp(strrchr(path, '/') + 1, COPY_PREFIX, strlen(COPY_PREFIX)) != 0)
+        return path_make(libc->original, sizeof libc->original, "%s", own.dli_fname);
+    return path_make(libc->original, sizeof libc->original, "%.*s/libc.so.6",
+                     (int)(strrchr(libc->linker, '/') - libc->linker), libc->linker);
 }
 
 static uint64_t text_hash(const char *text)
@@ -142,7 +136,7 @@ static int tool_run(char **arguments, char **environment)
 }
 
 /* Does a program start with this copy as its libc? */
-static int copy_try(const char *copy)
+int copy_try(const char *copy)
 {
     char program[PATH_MAX], preload[PATH_MAX];
     char *arguments[] = {program, (char *)"--check", NULL};
@@ -175,8 +169,8 @@ static void unused_remove(const char *directory)
 
 /* Make the copy under a name of one's own, try it, and only then give it its name: sessions that
  * start at the same time make the same thing, and the last rename wins. */
-static int copy_make(const char *original, const char *shim, const char *directory,
-                     const char *copy)
+static int copy_patch(const char *original, const char *shim, const char *directory,
+                      const char *copy)
 {
     char tool[PATH_MAX], temporary[PATH_MAX];
     char *arguments[] = {tool, (char *)original, temporary, (char *)shim, NULL};
@@ -201,8 +195,8 @@ static int copy_make(const char *original, const char *shim, const char *directo
     return error;
 }
 
-static int copy_ensure_in(const char *original, const char *shim, char *directory, const char *name,
-                          char *copy, size_t size)
+static int copy_ensure(const char *original, const char *shim, char *directory, const char *name,
+                       char *copy, size_t size)
 {
     int error = directory_make(directory);
 
@@ -214,7 +208,7 @@ static int copy_ensure_in(const char *original, const char *shim, char *director
         utimensat(AT_FDCWD, copy, NULL, 0);
         return 0;
     }
-    return copy_make(original, shim, directory, copy);
+    return copy_patch(original, shim, directory, copy);
 }
 
 /* The user's cache, or, failing that, the session's own directory. */
@@ -232,36 +226,43 @@ static int copy_place(const struct init *init, bool cache, char *directory, size
     return ENOENT;
 }
 
-int copy_ensure(struct init *init)
+int copy_make(const struct init *init, char *copy, size_t size)
 {
-    char original[PATH_MAX], shim[PATH_MAX], name[256];
-    char directory[PATH_MAX], copy[PATH_MAX], door[PATH_MAX];
-    int error = original_find(original);
+    char original[PATH_MAX], shim[PATH_MAX], name[256], directory[PATH_MAX];
+    int error = realpath(init->libc.original, original) == NULL ? errno : 0;
 
     if (error == 0)
         error = installed_path(2, "lib/hirsel/shim.so", shim, sizeof shim);
     if (error == 0)
         error = copy_name(original, shim, name, sizeof name);
-    if (error != 0) {
-        incomplete_add(init, "programs are not retargeted: the shim (lib/hirsel/shim.so): %s",
-                       strerror(error));
+    if (error != 0)
         return error;
-    }
     error = copy_place(init, true, directory, sizeof directory);
     if (error == 0)
-        error = copy_ensure_in(original, shim, directory, name, copy, sizeof copy);
+        error = copy_ensure(original, shim, directory, name, copy, size);
     if (error != 0) {
         log_line("no libc copy in the cache: %s; making it in the session", strerror(error));
         error = copy_place(init, false, directory, sizeof directory);
         if (error == 0)
-            error = copy_ensure_in(original, shim, directory, name, copy, sizeof copy);
+            error = copy_ensure(original, shim, directory, name, copy, size);
+    }
+    return error;
+}
+
+void copy_begin(struct init *init)
+{
+    char copy[PATH_MAX], door[PATH_MAX];
+    int error = original_find(&init->libc);
+
+    if (error == 0) {
+        libc_identify(&init->libc, &init->libc.identity);
+        error = copy_make(init, copy, sizeof copy);
     }
     if (error == 0)
         error = path_make(door, sizeof door, "%s/spaces/0", init->directory);
     if (error == 0)
         error = door_make(door, copy);
     if (error != 0)
-        incomplete_add(init, "programs are not retargeted: no libc copy of %s: %s", original,
-                       strerror(error));
-    return error;
+        incomplete_add(init, "programs are not retargeted: no libc copy of %s: %s",
+                       init->libc.original, strerror(error));
 }

@@ -3,6 +3,7 @@
 #ifndef HIRSEL_INIT_H
 #define HIRSEL_INIT_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -94,6 +95,28 @@ struct stop_waiter {
     struct reply *reply;
 };
 
+/* What a libc is known by: itself and the linker that it must fit to. */
+struct libc_identity {
+    struct {
+        dev_t device;
+        ino_t inode;
+        struct timespec changed;
+        off_t size;
+    } files[2];
+};
+
+/* The system's C library, and what is done when it is replaced under a running session. */
+struct libc {
+    char original[PATH_MAX];
+    char linker[PATH_MAX];
+    struct libc_identity identity; /* of what the doors' copy was made, or was tried to be made */
+    struct libc_identity next;     /* of what it is being made */
+    struct child renewer;
+    bool look_again; /* when the renewer is done */
+    int watch;       /* an inotify descriptor */
+    struct ev_io watcher;
+};
+
 struct init {
     const char *directory;
     const char *name;
@@ -118,6 +141,7 @@ struct init {
     struct kept *kept;
     unsigned kept_count;
     char incomplete[256]; /* what does not hold in this session */
+    struct libc libc;
     time_t started;
 
     enum stop_phase phase;
@@ -131,6 +155,9 @@ struct init {
 
 /* child.c */
 int child_start(struct init *init, struct child *child, const struct child_plan *plan);
+/* Do `run` in a process of its own, which init does not outlive; its result is the exit status. 0
+ * or an errno. `started` is not called. */
+int child_fork(struct init *init, struct child *child, int (*run)(struct init *init));
 /* Reap all that ended. */
 void children_reap(struct init *init);
 
@@ -165,9 +192,22 @@ int kept_put(struct init *init, const struct slot *owner, const char *name, int 
 int kept_get(const struct init *init, const struct slot *owner, const char *name);
 void kept_close(struct init *init);
 
-/* copy.c: the patched libc and the default space's door to it. 0, or an errno: then `incomplete`
- * says what is missing. */
-int copy_ensure(struct init *init);
+/* copy.c: the patched libc, and the default space's door to it; `incomplete` says it where there
+ * can be none. */
+void copy_begin(struct init *init);
+/* The copy of what the original is now, made if there is none yet. 0 or an errno. */
+int copy_make(const struct init *init, char *copy, size_t size);
+/* Does a program start with this copy as its libc? 0 or an errno. */
+int copy_try(const char *copy);
+
+/* renew.c: the libc may be replaced under a running session. */
+void libc_identify(const struct libc *libc, struct libc_identity *identity);
+void libc_watch(struct init *init);
+/* Look whether it was; a new copy is made by a process of its own. */
+void libc_look(struct init *init);
+/* The same where a tree begins in `space`, whose door may have been made in between. */
+void libc_look_for(struct init *init, uint64_t space);
+void libc_unwatch(struct init *init);
 
 /* stop.c */
 void stop_begin(struct init *init, unsigned grace_ms, struct reply *reply);

@@ -242,6 +242,7 @@ static void session_end(struct init *init)
 {
     int error;
 
+    libc_unwatch(init);
     roots_close(init);
     kept_close(init);
     error = directory_give_up(init->directory);
@@ -327,7 +328,8 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     log_line("session %s begins", init.name);
-    copy_ensure(&init);
+    copy_begin(&init);
+    libc_watch(&init);
     ev_run(init.loop, 0);
     log_line("session %s ends", init.name);
     session_end(&init);

@@ -149,6 +149,7 @@ void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply
         init->once_root = pid;
         lease_end(init);
     }
+    libc_look_for(init, space);
     opening->reply = reply;
     servers_tell(init, root, opening);
     return;

@@ -45,7 +45,25 @@ static int link_make(const char *directory, const char *rest, const char *copy)
     return error;
 }
 
-int door_make(const char *directory, const char *copy)
+static int link_turn(const char *directory, const char *rest, const char *copy)
+{
+    char path[PATH_MAX], next[PATH_MAX + 16];
+    int error = path_make(path, directory, rest);
+
+    if (error != 0)
+        return error;
+    snprintf(next, sizeof(next), "%s.%d", path, getpid());
+    if (symlink(copy, next) != 0)
+        return errno;
+    if (rename(next, path) == 0)
+        return 0;
+    error = errno;
+    unlink(next);
+    return error;
+}
+
+static int links_make(const char *directory, const char *copy,
+                      int (*link)(const char *directory, const char *rest, const char *copy))
 {
     char first[64], file[80];
     int error = directory_make(directory, "/lib");
@@ -53,12 +71,33 @@ int door_make(const char *directory, const char *copy)
     snprintf(first, sizeof(first), "/lib/glibc-hwcaps/%s", level_of_processor());
     snprintf(file, sizeof(file), "%s/libc.so.6", first);
     if (error == 0)
-        error = link_make(directory, "/lib/libc.so.6", copy);
+        error = link(directory, "/lib/libc.so.6", copy);
     if (error == 0)
         error = directory_make(directory, "/lib/glibc-hwcaps");
     if (error == 0)
         error = directory_make(directory, first);
     if (error == 0)
-        error = link_make(directory, file, copy);
+        error = link(directory, file, copy);
     return error;
+}
+
+int door_make(const char *directory, const char *copy)
+{
+    return links_make(directory, copy, link_make);
+}
+
+int door_turn(const char *directory, const char *copy)
+{
+    return links_make(directory, copy, link_turn);
+}
+
+void door_close(const char *directory)
+{
+    char path[PATH_MAX], rest[80];
+
+    snprintf(rest, sizeof(rest), "/lib/glibc-hwcaps/%s/libc.so.6", level_of_processor());
+    if (path_make(path, directory, rest) == 0)
+        unlink(path);
+    if (path_make(path, directory, "/lib/libc.so.6") == 0)
+        unlink(path);
 }

@@ -9,4 +9,11 @@
  * program that needs nothing but libc is spared the 36 system calls of looking elsewhere. */
 int door_make(const char *directory, const char *copy);
 
+/* Let the door lead to `copy` from now on, in one step for each name: a program that starts in
+ * between finds the one or the other. 0 or an errno. */
+int door_turn(const char *directory, const char *copy);
+
+/* Take the door away: programs start as they would without a session. */
+void door_close(const char *directory);
+
 #endif
