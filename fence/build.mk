@@ -1,0 +1,8 @@
+# fence: what a process may do. A library that the shell, init, the trap server and the tests share.
+FENCE := $(B)/lib/libfence.a
+FENCE_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard fence/*.c))
+
+$(FENCE): $(FENCE_OBJECTS)
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
