@@ -299,6 +299,15 @@ static long connection_call(int descriptor, struct exchange *exchange)
     }
 }
 
+void channels_close(void)
+{
+    struct pool *pool = pool_get();
+    uint64_t cookie;
+    int descriptor;
+    while (pool != NULL && (descriptor = pool_take(pool, &cookie)) >= 0)
+        connection_close(descriptor, cookie);
+}
+
 long channel_call(const struct core *core, struct exchange *exchange)
 {
     exchange->descriptor = -1;

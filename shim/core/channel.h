@@ -31,4 +31,7 @@ struct exchange {
  * it. */
 long channel_call(const struct core *core, struct exchange *exchange);
 
+/* Close all kept connections: before another session is asked. */
+void channels_close(void);
+
 #endif

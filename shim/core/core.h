@@ -44,6 +44,11 @@ struct core {
 struct caller {
     const struct core *core;
     const char *process; /* "/proc/self", or "/proc/PID" seen from another process */
+    /* Another process: descriptors, the current directory and procfs's "self" are not our own, and
+     * the kernel can't be asked in its place. */
+    bool foreign;
+    /* Where the at-most-once id of a change is kept, for who may have to repeat it; or NULL. */
+    uint64_t *request;
     /* Copy to the caller's memory; 0 or -EFAULT. */
     long (*write)(const struct caller *caller, void *to, const void *from, size_t length);
 };

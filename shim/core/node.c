@@ -50,6 +50,16 @@ static uint64_t request_number(void)
     return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
+/* The at-most-once id of a change. Who may have to repeat a change keeps it. */
+static uint64_t change_number(const struct caller *caller)
+{
+    if (caller->request == NULL)
+        return request_number();
+    if (*caller->request == 0)
+        *caller->request = request_number();
+    return *caller->request;
+}
+
 struct ask {
     struct work *work;
     Hirsel__NodeRequest request;
@@ -87,6 +97,9 @@ static long ask_run(struct ask *ask, struct walk *walk, uint32_t operation, bool
     *ended = false;
     ask->request.path.data = (uint8_t *)(uintptr_t)rest;
     ask->request.path.len = rest_length;
+    /* fs believes it of the trap server alone. */
+    if (walk->caller->foreign)
+        ask->request.space = walk->caller->core->space;
     if (walk->node.translator != 0) {
         ask->request.translator = walk->node.translator;
     } else {
@@ -102,7 +115,8 @@ static long ask_run(struct ask *ask, struct walk *walk, uint32_t operation, bool
         return -ENAMETOOLONG;
     struct exchange exchange = {
         .operation = operation,
-        .request = operation == HIRSEL__NODE_OPERATION__NODE_CHANGE ? request_number() : 0,
+        .request =
+            operation == HIRSEL__NODE_OPERATION__NODE_CHANGE ? change_number(walk->caller) : 0,
         .body = work->request,
         .length = hirsel__node_request__pack(&ask->request, work->request),
         .answer = work->reply,
@@ -119,6 +133,8 @@ static long ask_run(struct ask *ask, struct walk *walk, uint32_t operation, bool
         result = -EIO;
     else if (ask->reply->redirect) {
         *ended = true;
+        if (walk->caller->request != NULL)
+            *walk->caller->request = 0; /* what comes next is another change */
         result = walk_redirect(walk, ask->reply->consumed, (const char *)ask->reply->target.data,
                                ask->reply->target.len);
     }

@@ -198,6 +198,30 @@ static bool is_magic(const struct walk *walk, size_t length)
            host_is_proc(&walk->status);
 }
 
+/* procfs's own "self" and "thread-self" are the caller's, which may be another process: its text
+ * put in place of the one just read. The text's length. */
+static long link_of_caller(struct walk *walk, long length)
+{
+    const struct caller *caller = walk->caller;
+    static const char task[] = "/task/";
+    bool thread = text_equal(walk->host, walk->host_length, "/proc/thread-self", 17);
+    if (!caller->foreign ||
+        !(thread || text_equal(walk->host, walk->host_length, "/proc/self", 10)) ||
+        !host_is_proc(&walk->status))
+        return length;
+    const char *number = caller->process + sizeof "/proc/" - 1;
+    size_t size = text_length(number), at = size;
+    bytes_copy(walk->link, number, size);
+    if (thread) {
+        bytes_copy(walk->link + at, task, sizeof task - 1);
+        at += sizeof task - 1;
+        bytes_copy(walk->link + at, number, size);
+        at += size;
+    }
+    walk->link[at] = '\0';
+    return (long)at;
+}
+
 /* Whether a symlink in the last component is what the path names. */
 static bool is_not_followed(const struct walk *walk)
 {
@@ -234,6 +258,7 @@ static long link_enter(struct walk *walk, bool last)
             return -ELOOP;
         return walk_from_host(walk, walk->link, (size_t)length);
     }
+    length = link_of_caller(walk, length);
     long result = go_up(walk);
     return result < 0 ? result : todo_splice(walk, walk->link, (size_t)length);
 }

@@ -87,6 +87,8 @@ long path_is_direct(int directory, const char *path, bool follow) HIDDEN;
 long path_call(long number, const long arguments[6]) HIDDEN;
 long open_call(long number, const long arguments[6]) HIDDEN;
 long two_paths_call(long number, const long arguments[6]) HIDDEN;
+/* The same by the walk at once. For another process: -ESTALE where only the kernel can tell. */
+long two_paths_slow(long number, const long arguments[6]) HIDDEN;
 long execute_call(long number, const long arguments[6]) HIDDEN;
 long chroot_call(long number, const long arguments[6]) HIDDEN;
 long unshare_call(long number, const long arguments[6]) HIDDEN;
@@ -98,6 +100,7 @@ long list_call(long number, const long arguments[6]) HIDDEN;
 long socket_call(long number, const long arguments[6]) HIDDEN;
 
 /* ---- slow.c: by the walk ---- */
+/* For another process: -ESTALE where it starts in a removed directory of the host. */
 long path_slow(long number, const long arguments[6]) HIDDEN;
 /* Whether the call follows a symlink in the last component. */
 bool call_follows(long number, const long arguments[6]) HIDDEN;

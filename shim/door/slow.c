@@ -493,7 +493,7 @@ long path_slow(long number, const long arguments[6])
         }
         if (result == 0)
             result = dispatch_place(slow, number, arguments);
-        if (result == -ESTALE)
+        if (result == -ESTALE && !the_shim.caller.foreign)
             result = call_plain(number, arguments);
         if (result == -EAGAIN)
             break;

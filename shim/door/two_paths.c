@@ -195,7 +195,7 @@ static long source_allows(const struct walk *from)
     return from->slash && !S_ISDIR(from->status.st_mode) ? -ENOTDIR : 0;
 }
 
-static long pair_slow(long number, const long arguments[6])
+long two_paths_slow(long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
     bool has_directories = shape->directory >= 0;
@@ -220,7 +220,7 @@ static long pair_slow(long number, const long arguments[6])
         result = node_settle(&pair->to);
     if (result == 0)
         result = pair_run(pair, number, arguments);
-    if (result == -ESTALE)
+    if (result == -ESTALE && !the_shim.caller.foreign)
         result = call_plain(number, arguments);
     scratch_give(pair, sizeof *pair);
     return result;
@@ -270,12 +270,13 @@ long two_paths_call(long number, const long arguments[6])
             return checked;
         if ((!by_descriptor && name_is_doubtful(&view, from_directory, from)) ||
             name_is_doubtful(&view, to_directory, to))
-            return by_descriptor ? call_plain(number, arguments) : pair_slow(number, arguments);
+            return by_descriptor ? call_plain(number, arguments)
+                                 : two_paths_slow(number, arguments);
     }
     long result = call_plain(number, arguments);
     if (result == 0 && (view.shadows || view.binds))
         names_changed(number, arguments, to_directory, to);
     if (by_descriptor || (result != -ENOENT && result != -ENOTDIR && result != -ELOOP))
         return result;
-    return pair_slow(number, arguments);
+    return two_paths_slow(number, arguments);
 }

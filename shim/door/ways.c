@@ -240,6 +240,11 @@ void ways_parted(void)
     memory.apart = true;
 }
 
+void ways_use(char *shared)
+{
+    __atomic_store_n(&memory.shared, shared, __ATOMIC_RELEASE);
+}
+
 void ways_world_changed(void)
 {
     __atomic_store_n(&memory.world, 0, __ATOMIC_RELEASE);

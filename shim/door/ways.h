@@ -49,6 +49,9 @@ void ways_moved(void) HIDDEN;
 void ways_parted(void) HIDDEN;
 /* This process has, or may have, another root or mount name space. */
 void ways_world_changed(void) HIDDEN;
+/* For who deals with several name spaces in turn: the part of the table's file that programs write,
+ * mapped by the caller. */
+void ways_use(char *shared) HIDDEN;
 /* When the program starts. */
 void ways_start(void) HIDDEN;
 
