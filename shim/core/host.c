@@ -2,18 +2,18 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 
+#include "shim/core/lane.h"
 #include "shim/arch/x86_64/syscall.h"
 #include "shim/core/host.h"
 
 long host_status(const char *path, struct stat *status)
 {
-    return system_call(SYS_newfstatat, AT_FDCWD, (long)path, (long)status, AT_SYMLINK_NOFOLLOW, 0,
-                       0);
+    return lane_call(SYS_newfstatat, AT_FDCWD, (long)path, (long)status, AT_SYMLINK_NOFOLLOW, 0);
 }
 
 long host_link_at(int directory, const char *name, char *text, size_t size)
 {
-    long length = system_call(SYS_readlinkat, directory, (long)name, (long)text, (long)size, 0, 0);
+    long length = lane_call(SYS_readlinkat, directory, (long)name, (long)text, (long)size, 0);
     if (length < 0)
         return length;
     if ((size_t)length >= size)

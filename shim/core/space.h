@@ -123,13 +123,16 @@ struct space_ways {
     struct space_way ways[SPACE_WAYS];
 };
 
-/* Which bit of a 256-bit set stands for this name. */
+/* Which bit of a 256-bit set stands for this name. Asked for each component of each path of each
+ * call: so of a few bytes only, not of all. */
 static inline unsigned space_name_bit(const char *name, uint64_t length)
 {
-    uint32_t hash = 2166136261u;
-    for (uint64_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)name[i]) * 16777619u;
-    return (hash ^ (hash >> 11) ^ (hash >> 22)) & 255u;
+    if (length == 0)
+        return 0;
+    const unsigned char *bytes = (const unsigned char *)name;
+    uint64_t hash = bytes[0] * 0x6d2b79f5ul + bytes[length - 1] * 0x1b873593ul +
+                    bytes[length / 2] * 0x85ebca6bul + length * 0x9e3779b1ul;
+    return (unsigned)(hash >> 24) & 255u;
 }
 
 static inline int space_bit_test(const uint64_t bits[4], unsigned bit)

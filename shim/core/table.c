@@ -121,8 +121,7 @@ const struct space_entry *table_bind_of_host(const struct space_snapshot *table,
 
 bool table_names(const struct space_snapshot *table, const char *component, size_t length)
 {
-    /* Of a few entries the lengths alone tell sooner than a hash. */
-    if (table->count > 8 && !space_bit_test(table->name_bits, space_name_bit(component, length)))
+    if (!space_bit_test(table->name_bits, space_name_bit(component, length)))
         return false;
     const struct space_entry *entries = table_entries(table);
     for (uint32_t i = 0; i < table->count; i++) {

@@ -28,6 +28,6 @@ __attribute__((used)) long shim_dispatch(long number, long a, long b, long c, lo
     case CALL_SOCKET:
         return socket_call(number, arguments);
     default:
-        return call_plain(number, arguments);
+        return call_whole(number, arguments);
     }
 }

@@ -4,9 +4,9 @@
 #ifndef HIRSEL_DOOR_H
 #define HIRSEL_DOOR_H
 
-#include "shim/arch/x86_64/syscall.h"
 #include "shim/core/calls.h"
 #include "shim/core/core.h"
+#include "shim/core/lane.h"
 #include "shim/core/walk.h"
 
 /* In the file's own data and not in .bss: a mapping less at every exec. */
@@ -23,8 +23,15 @@ struct shim {
 };
 extern struct shim the_shim HIDDEN;
 
-/* Calls the kernel as the program asked. */
+/* Calls the kernel as the program asked, as decided: past the trap server. For calls without a
+ * sixth argument, which all but a few of sockets are. */
 static inline long call_plain(long number, const long arguments[6])
+{
+    return lane_call(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]);
+}
+
+/* The same to the last argument. */
+static inline long call_whole(long number, const long arguments[6])
 {
     return system_call(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
                        arguments[5]);

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
@@ -94,11 +95,10 @@ struct execution {
 static long execute_plain(const struct execution *execution)
 {
     if (execution->directory == AT_FDCWD && execution->flags == 0)
-        return system_call(SYS_execve, (long)execution->path, (long)execution->arguments,
-                           (long)execution->environment, 0, 0, 0);
-    return system_call(SYS_execveat, execution->directory, (long)execution->path,
-                       (long)execution->arguments, (long)execution->environment, execution->flags,
-                       0);
+        return lane_call(SYS_execve, (long)execution->path, (long)execution->arguments,
+                         (long)execution->environment, 0, 0);
+    return lane_call(SYS_execveat, execution->directory, (long)execution->path,
+                     (long)execution->arguments, (long)execution->environment, execution->flags);
 }
 
 /* Room for a long array of pointers; NULL for one that the stack should hold. */
@@ -219,10 +219,10 @@ static long head_read(int directory, const char *path, int flags, char *head)
 {
     long descriptor = (flags & AT_EMPTY_PATH) && path[0] == '\0'
                           ? directory
-                          : system_call(SYS_openat, directory, (long)path,
-                                        O_RDONLY | O_CLOEXEC | O_NONBLOCK |
-                                            (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0),
-                                        0, 0, 0);
+                          : lane_call(SYS_openat, directory, (long)path,
+                                      O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+                                          (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0),
+                                      0, 0);
     if (descriptor < 0)
         return descriptor;
     long length = system_call(SYS_pread64, descriptor, (long)head, HEAD_SIZE, 0, 0, 0);
@@ -259,7 +259,7 @@ static __attribute__((noinline)) long execute_slow(const struct execution *execu
     long length = head_read(AT_FDCWD, host, 0, head);
     enum image image = length < 0 ? IMAGE_UNKNOWN : image_kind(head, length);
     if (image == IMAGE_SCRIPT) {
-        result = system_call(SYS_faccessat, AT_FDCWD, (long)host, X_OK, 0, 0, 0);
+        result = lane_call(SYS_faccessat, AT_FDCWD, (long)host, X_OK, 0, 0);
         if (result < 0)
             return result;
         /* An absolute path is passed on as it was given, a relative one too: that is $0. */
@@ -295,7 +295,7 @@ static long execute(const struct execution *execution, unsigned depth)
         line[sizeof line - 1] = '\0';
         if (script_parse(line, length < 255 ? length : 255, &interpreter, &argument) &&
             (!path_is_plain(&view, AT_FDCWD, interpreter) ||
-             system_call(SYS_faccessat, AT_FDCWD, (long)interpreter, X_OK, 0, 0, 0) == -ENOENT))
+             lane_call(SYS_faccessat, AT_FDCWD, (long)interpreter, X_OK, 0, 0) == -ENOENT))
             return execute_slow(execution, depth);
     }
     return execute_image(execution, image);

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/host.h"
 #include "shim/core/node.h"
 #include "shim/core/scratch.h"
@@ -160,7 +161,7 @@ long link_translate(int directory, const char *path, char *text, size_t size, lo
     /* Only procfs's links name objects; any other symlink's text is its own. */
     struct statfs status;
     long descriptor =
-        system_call(SYS_openat, directory, (long)path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, 0, 0);
+        lane_call(SYS_openat, directory, (long)path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, 0);
     if (descriptor < 0)
         return length;
     bool proc = system_call(SYS_fstatfs, descriptor, (long)&status, 0, 0, 0, 0) == 0 &&
@@ -170,7 +171,7 @@ long link_translate(int directory, const char *path, char *text, size_t size, lo
         walk->caller = &the_shim.caller;
         walk->table = view.table;
         long whole =
-            system_call(SYS_readlinkat, descriptor, (long)"", (long)walk->todo, PATH_LIMIT, 0, 0);
+            lane_call(SYS_readlinkat, descriptor, (long)"", (long)walk->todo, PATH_LIMIT, 0);
         if (whole > 0 && whole < PATH_LIMIT) {
             walk->todo[whole] = '\0';
             if (walk_from_host(walk, walk->todo, (size_t)whole) == 0) {

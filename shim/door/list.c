@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/host.h"
 #include "shim/core/node.h"
 #include "shim/core/scratch.h"
@@ -55,7 +56,7 @@ static void entry_review(int directory, struct entry *entry)
 {
     char start[RECORD_START_LENGTH + 1];
     long got =
-        system_call(SYS_readlinkat, directory, (long)entry->name, (long)start, sizeof start, 0, 0);
+        lane_call(SYS_readlinkat, directory, (long)entry->name, (long)start, sizeof start, 0);
     if (got < 0 || !text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH))
         return;
     struct view view = view_get();
@@ -74,7 +75,7 @@ static void entry_review(int directory, struct entry *entry)
 
 static bool directory_is_writable(int directory)
 {
-    return system_call(SYS_faccessat, directory, (long)".", W_OK, 0, 0, 0) == 0;
+    return lane_call(SYS_faccessat, directory, (long)".", W_OK, 0, 0) == 0;
 }
 
 static bool lies_in(const struct space_entry *entry, const struct stat *directory)
@@ -208,7 +209,7 @@ long list_call(long number, const long arguments[6])
     }
     for (;;) {
         long result =
-            system_call(SYS_getdents64, directory, (long)entries, (long)(size - added), 0, 0, 0);
+            lane_call(SYS_getdents64, directory, (long)entries, (long)(size - added), 0, 0);
         if (result == -ENOENT &&
             __atomic_load_n(&the_shim.core.header->placeholders, __ATOMIC_RELAXED))
             return list_virtual(directory, entries, size);

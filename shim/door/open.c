@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
 #include "shim/door/ways.h"
@@ -20,7 +21,7 @@
 
 static long open_plain(int directory, const char *path, unsigned flags, unsigned mode)
 {
-    return system_call(SYS_openat, directory, (long)path, (long)flags, (long)mode, 0, 0);
+    return lane_call(SYS_openat, directory, (long)path, (long)flags, (long)mode, 0);
 }
 
 /* The same on a way without symlinks: -ELOOP if there is one. */
@@ -32,14 +33,14 @@ static long open_direct(int directory, const char *path, unsigned flags, unsigne
         how.flags = flags & FLAGS_OF_PATH;
     if (flags & (O_CREAT | KERNEL_TMPFILE))
         how.mode = mode & 07777;
-    return system_call(SYS_openat2, directory, (long)path, (long)&how, sizeof how, 0, 0);
+    return lane_call(SYS_openat2, directory, (long)path, (long)&how, sizeof how, 0);
 }
 
 /* O_PATH|O_NOFOLLOW opens a symlink itself, and a record with it. */
 static bool opened_is_record(long descriptor)
 {
     char start[RECORD_START_LENGTH + 1];
-    long got = system_call(SYS_readlinkat, descriptor, (long)"", (long)start, sizeof start, 0, 0);
+    long got = lane_call(SYS_readlinkat, descriptor, (long)"", (long)start, sizeof start, 0);
     return got > 0 && text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH);
 }
 
@@ -56,7 +57,7 @@ static long open_restricted(const long arguments[6])
 {
     const struct open_how *how = (const struct open_how *)arguments[2];
     /* The kernel looks at `how` before it looks for the path, and finds no empty one. */
-    long checked = system_call(SYS_openat2, -1, (long)"", arguments[2], arguments[3], 0, 0);
+    long checked = lane_call(SYS_openat2, -1, (long)"", arguments[2], arguments[3], 0);
     if (checked != -ENOENT)
         return checked;
     if (how->resolve != 0)

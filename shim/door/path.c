@@ -8,6 +8,7 @@
 #include <linux/stat.h>
 #include <unistd.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/host.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
@@ -48,8 +49,7 @@ static long path_review(long number, const long arguments[6], const struct call_
     }
     if (S_ISLNK(mode) && size >= RECORD_LENGTH_MIN && path[0] != '\0') {
         char start[RECORD_START_LENGTH + 1];
-        long got =
-            system_call(SYS_readlinkat, directory, (long)path, (long)start, sizeof start, 0, 0);
+        long got = lane_call(SYS_readlinkat, directory, (long)path, (long)start, sizeof start, 0);
         if (got > 0 && text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH))
             return path_slow(number, arguments);
     }
@@ -131,7 +131,8 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
     if (result < 0 && result != -ENOENT && result != -ENOTDIR && result != -ELOOP &&
         result != -EACCES)
         return result;
-    if (text_find(view->table, directory, path) == TEXT_TABLE)
+    bool clear = way_is_clear(view, directory, path);
+    if (!clear && text_find(view->table, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
     if (result < 0) {
         if (result == -ELOOP || missing_is_doubtful(view, directory, path) ||
@@ -145,7 +146,7 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
         if (!target_is_plain(view, directory, path))
             return path_slow(number, arguments);
         result = call_plain(number, arguments);
-    } else if (!way_is_plain(view, directory, path)) {
+    } else if (!clear && !way_is_plain(view, directory, path)) {
         return path_slow(number, arguments);
     } else if (S_ISDIR(mode)) {
         way_learn_directory(view, directory, path);

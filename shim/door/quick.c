@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
@@ -21,10 +22,10 @@ struct view view_get(void)
         view.shadows = (view.table->flags & SPACE_HAS_SHADOWS) != 0;
         view.places = view.binds = (view.table->flags & SPACE_HAS_BINDS) != 0;
     }
-    if (view.shadows || view.places)
-        ways_view(&view);
     if (__atomic_load_n(&core->header->placeholders, __ATOMIC_RELAXED))
         view.places = true;
+    if (view.shadows || view.places)
+        ways_view(&view);
     return view;
 }
 
@@ -32,7 +33,7 @@ long path_check(const char *path)
 {
     /* symlinkat reads its first path, then fails on the empty second one before anything is
      * looked up: the cheapest way (0.2 µs) to have the kernel check an address. */
-    long result = system_call(SYS_symlinkat, (long)path, -1, (long)"", 0, 0, 0);
+    long result = lane_call(SYS_symlinkat, (long)path, -1, (long)"", 0, 0);
     return result == -EFAULT || result == -ENAMETOOLONG ? result : 0;
 }
 
@@ -53,10 +54,10 @@ bool start_is_plain(const struct space_snapshot *table, int directory)
         return false;
     long length = -1;
     if (directory == AT_FDCWD)
-        length = system_call(SYS_getcwd, (long)name, PATH_LIMIT, 0, 0, 0, 0) - 1;
+        length = lane_call(SYS_getcwd, (long)name, PATH_LIMIT, 0, 0, 0) - 1;
     /* Another descriptor; or a current directory that was removed, maybe a placeholder. */
     if (length <= 0)
-        length = system_call(SYS_readlinkat, AT_FDCWD, (long)link, (long)name, PATH_LIMIT, 0, 0);
+        length = lane_call(SYS_readlinkat, AT_FDCWD, (long)link, (long)name, PATH_LIMIT, 0);
     bool plain = length > 0 && length < PATH_LIMIT &&
                  !text_begins(name, (size_t)length, core->session, core->session_length) &&
                  (table == NULL || table_bind_of_host(table, name, (size_t)length) == NULL);
@@ -64,12 +65,36 @@ bool start_is_plain(const struct space_snapshot *table, int directory)
     return plain;
 }
 
+/* Whether the absolute path's text, from `path` to `end`, normalised, is an entry's. */
+static bool text_is_entry(const struct space_snapshot *table, const char *path, const char *end)
+{
+    char name[256];
+    size_t length = 0;
+    for (const char *at = path; at < end;) {
+        while (at < end && *at == '/')
+            at++;
+        const char *component = at;
+        while (at < end && *at != '/')
+            at++;
+        size_t size = (size_t)(at - component);
+        if (size == 0 || (component[0] == '.' && size == 1))
+            continue;
+        if (component[0] == '.' && component[1] == '.' && size == 2) {
+            while (length > 0 && name[--length] != '/')
+                ;
+            continue;
+        }
+        if (length + 1 + size > sizeof name)
+            return true;
+        name[length++] = '/';
+        bytes_copy(name + length, component, size);
+        length += size;
+    }
+    return table_find(table, name, length) != NULL;
+}
+
 enum text_finding text_find(const struct space_snapshot *table, int directory, const char *path)
 {
-    /* The part of an absolute path walked so far, normalised: on a way without symlinks, what the
-     * text says is where it leads. */
-    char name[256];
-    size_t name_length = 0;
     bool absolute = path[0] == '/', up = false;
     const char *at = path;
     for (;;) {
@@ -81,26 +106,18 @@ enum text_finding text_find(const struct space_snapshot *table, int directory, c
         while (*at != '/' && *at != '\0')
             at++;
         size_t length = (size_t)(at - component);
-        if (component[0] == '.' && length == 1)
-            continue;
-        if (component[0] == '.' && component[1] == '.' && length == 2) {
-            up = true;
-            while (name_length > 0 && name[--name_length] != '/')
-                ;
-            continue;
-        }
-        if (absolute) {
-            if (name_length + 1 + length > sizeof name)
+        if (component[0] == '.') {
+            if (length == 1)
+                continue;
+            if (component[1] == '.' && length == 2) {
+                up = true;
+                continue;
+            }
+            if (text_equal(component, length, RESERVED_ROOT + 1, sizeof RESERVED_ROOT - 2))
                 return TEXT_TABLE;
-            name[name_length++] = '/';
-            bytes_copy(name + name_length, component, length);
-            name_length += length;
         }
-        if (length == sizeof RESERVED_ROOT - 2 && component[1] == 'h' &&
-            text_equal(component, length, RESERVED_ROOT + 1, length))
-            return TEXT_TABLE;
         if (table != NULL && table_names(table, component, length) &&
-            (!absolute || table_find(table, name, name_length) != NULL))
+            (!absolute || text_is_entry(table, path, at)))
             return TEXT_TABLE;
     }
     if (up && !absolute && !start_is_plain(table, directory))
@@ -113,14 +130,13 @@ bool missing_is_doubtful(const struct view *view, int directory, const char *pat
     if (path[0] == '/')
         return path[1] == '.' &&
                text_begins(path, text_length(path), RESERVED_ROOT, sizeof RESERVED_ROOT - 1);
-    return view->places && start_is_removed(directory);
+    return view->places && !way_starts_present(view, directory);
 }
 
 bool start_is_removed(int directory)
 {
     struct stat status;
-    return system_call(SYS_newfstatat, directory, (long)"", (long)&status, AT_EMPTY_PATH, 0, 0) ==
-               0 &&
+    return lane_call(SYS_newfstatat, directory, (long)"", (long)&status, AT_EMPTY_PATH, 0) == 0 &&
            S_ISDIR(status.st_mode) && status.st_nlink == 0;
 }
 
@@ -132,7 +148,7 @@ long path_is_direct(int directory, const char *path, bool follow)
     };
     if (the_shim.core.no_openat2)
         return -ELOOP;
-    long result = system_call(SYS_openat2, directory, (long)path, (long)&how, sizeof how, 0, 0);
+    long result = lane_call(SYS_openat2, directory, (long)path, (long)&how, sizeof how, 0);
     if (result < 0)
         return result == -ENOSYS || result == -EPERM ? -ELOOP : result;
     system_call(SYS_close, result, 0, 0, 0, 0, 0);

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/net.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
@@ -62,7 +63,7 @@ static long address_make(struct sockaddr_un *address, char *host, int *directory
         return -ENAMETOOLONG;
     host[name - 1] = '\0';
     long opened =
-        system_call(SYS_openat, AT_FDCWD, (long)host, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+        lane_call(SYS_openat, AT_FDCWD, (long)host, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
     if (opened < 0)
         return opened;
     *directory = (int)opened;
@@ -89,7 +90,7 @@ static long call_with_path(long number, const long arguments[6], int at, const c
         bytes_copy(changed, arguments, sizeof changed);
         changed[at] = (long)&address;
         changed[at + 1] = (long)(PATH_START + text_length(address.sun_path) + 1);
-        result = call_plain(number, changed);
+        result = call_whole(number, changed);
     }
     if (directory >= 0)
         system_call(SYS_close, directory, 0, 0, 0, 0, 0);
@@ -102,13 +103,13 @@ static long call_out(long number, const long arguments[6], int at, const struct 
 {
     char path[UNIX_PATH_SIZE];
     if (address_path((const void *)arguments[at], (size_t)arguments[at + 1], path) < 0)
-        return call_plain(number, arguments);
+        return call_whole(number, arguments);
     bool direct =
         text_find(view->table, AT_FDCWD, path) == TEXT_CLEAR &&
         (!links_matter(view, path) || path_is_direct(AT_FDCWD, path, number != SYS_bind) != -ELOOP);
     if (!direct)
         return call_with_path(number, arguments, at, path);
-    long result = call_plain(number, arguments);
+    long result = call_whole(number, arguments);
     if (result == -ENOENT)
         return call_with_path(number, arguments, at, path);
     return result;
@@ -149,7 +150,7 @@ long socket_call(long number, const long arguments[6])
     }
     struct view view = view_get();
     if (view.table == NULL && !view.places)
-        return call_plain(number, arguments);
+        return call_whole(number, arguments);
     long result;
     switch (number) {
     case SYS_bind:
@@ -157,7 +158,7 @@ long socket_call(long number, const long arguments[6])
         return call_out(number, arguments, 1, &view);
     case SYS_sendto:
         /* Natively first: sending is frequent, and almost always to the connected peer. */
-        result = call_plain(number, arguments);
+        result = call_whole(number, arguments);
         if (result == -ENOENT && arguments[4] != 0)
             return call_out(number, arguments, 4, &view);
         return result;
@@ -165,11 +166,11 @@ long socket_call(long number, const long arguments[6])
     case SYS_getpeername:
     case SYS_accept:
     case SYS_accept4:
-        result = call_plain(number, arguments);
+        result = call_whole(number, arguments);
         if (result >= 0 && view.table != NULL)
             address_translate((void *)arguments[1], (const unsigned *)arguments[2], &view);
         return result;
     default:
-        return call_plain(number, arguments);
+        return call_whole(number, arguments);
     }
 }

@@ -7,6 +7,7 @@
 
 #include "proto/node.pb-c.h"
 
+#include "shim/core/lane.h"
 #include "shim/core/node.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
@@ -81,8 +82,8 @@ static void names_changed(long number, const long arguments[6], int to_directory
     struct stat status;
     bool exchanged = number == SYS_renameat2 && (arguments[4] & RENAME_EXCHANGE);
     if (!exchanged &&
-        system_call(SYS_newfstatat, to_directory, (long)to, (long)&status, AT_SYMLINK_NOFOLLOW, 0,
-                    0) == 0 &&
+        lane_call(SYS_newfstatat, to_directory, (long)to, (long)&status, AT_SYMLINK_NOFOLLOW, 0) ==
+            0 &&
         S_ISREG(status.st_mode))
         return;
     ways_changed();

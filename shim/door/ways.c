@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
 
@@ -52,7 +53,7 @@ static char *shared_get(void)
 static uint64_t identity_hash(uint64_t hash, const char *path)
 {
     struct stat status;
-    if (system_call(SYS_newfstatat, AT_FDCWD, (long)path, (long)&status, 0, 0, 0) < 0)
+    if (lane_call(SYS_newfstatat, AT_FDCWD, (long)path, (long)&status, 0, 0) < 0)
         return 0;
     return mix(mix(hash ^ status.st_ino) ^ status.st_dev);
 }
@@ -99,24 +100,40 @@ void ways_view(struct view *view)
 
 #define TEXT_HASH 14695981039346656037ull
 
+/* Eight bytes at a time: every path of every call comes by here. */
 static uint64_t text_hash(uint64_t hash, const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 1099511628211ull;
-    return hash;
+    uint64_t word;
+    for (; length >= sizeof word; length -= sizeof word, text += sizeof word) {
+        __builtin_memcpy(&word, text, sizeof word);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+        hash ^= hash >> 32;
+    }
+    word = length;
+    for (size_t size = 4; size > 0; size /= 2) {
+        uint32_t part = 0;
+        if (!(length & size))
+            continue;
+        __builtin_memcpy(&part, text, size);
+        word = word << (8 * size) | part;
+        text += size;
+    }
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+    return hash ^ hash >> 32;
 }
 
-static uint64_t number_make(const struct view *view, enum way_kind kind, int directory,
-                            bool absolute, uint64_t hash)
+uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
+                    size_t length)
 {
+    bool absolute = path[0] == '/';
     uint64_t world = absolute ? world_get() : 0;
     if (!view->remembers || (absolute ? world == 0 : directory != AT_FDCWD || memory.apart))
         return 0;
-    uint64_t number = mix((hash + (uint64_t)kind) ^ view->generation ^ world) ^ view->changes;
-    if (!absolute)
-        number = mix(number) ^ view->moves;
+    uint64_t number = text_hash(TEXT_HASH + (uint64_t)kind, path, length);
+    number = mix(number ^ view->generation << 40 ^ view->changes ^
+                 (absolute ? world : view->moves << 20));
     /* The lowest bit tells where it is kept. */
-    return absolute ? mix(number) | 1 : mix(number) & ~1ull;
+    return absolute ? number | 1 : number & ~1ull;
 }
 
 static struct space_way *way_place(uint64_t number)
@@ -125,12 +142,6 @@ static struct space_way *way_place(uint64_t number)
         return &((struct space_ways *)(memory.shared + SPACE_WAYS_OFFSET))
                     ->ways[(number >> 1) % SPACE_WAYS];
     return &memory.ways[(number >> 1) % WAYS];
-}
-
-uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
-                    size_t length)
-{
-    return number_make(view, kind, directory, path[0] == '/', text_hash(TEXT_HASH, path, length));
 }
 
 bool way_is_known(uint64_t number)
@@ -155,20 +166,62 @@ void way_learn(uint64_t number)
 
 void way_learn_directory(const struct view *view, int directory, const char *path)
 {
+    char way[256];
     size_t length = text_length(path);
-    uint64_t hash = text_hash(TEXT_HASH, path, length);
-    if (length > 0 && path[length - 1] != '/')
-        hash = text_hash(hash, "/", 1);
-    way_learn(number_make(view, WAY_DIRECTORY, directory, path[0] == '/', hash));
+    if (length == 0 || length + 1 > sizeof way)
+        return;
+    bytes_copy(way, path, length);
+    if (way[length - 1] != '/')
+        way[length++] = '/';
+    way_learn(way_number(view, WAY_DIRECTORY, directory, way, length));
+}
+
+/* Where a byte is `byte`: 0x80 in its place. */
+static uint64_t bytes_equal(uint64_t word, unsigned char byte)
+{
+    const uint64_t low = 0x7f7f7f7f7f7f7f7full;
+    word ^= byte * 0x0101010101010101ull;
+    return ~(((word & low) + low) | word | low);
+}
+
+/* The length of a path, and of the way in it. By words and not by bytes: behind a system call the
+ * processor predicts no branch, and this runs behind each. Aligned: such a word is on one page with
+ * the byte that is meant. */
+static size_t path_measure(const char *path, size_t *way)
+{
+    const size_t skipped = (uintptr_t)path % sizeof(uint64_t);
+    const uint64_t *at = (const uint64_t *)(const void *)(path - skipped);
+    uint64_t mask = ~0ull << (8 * skipped);
+    size_t offset = 0, slash_end = 0;
+    for (;; at++, offset += sizeof *at, mask = ~0ull) {
+        uint64_t ends = bytes_equal(*at, '\0') & mask;
+        uint64_t slashes = bytes_equal(*at, '/') & mask;
+        if (ends != 0)
+            slashes &= (ends & -ends) - 1;
+        if (slashes != 0)
+            slash_end = offset + (size_t)(63 - __builtin_clzll(slashes)) / 8 + 1;
+        if (ends != 0) {
+            *way = slash_end == 0 ? 0 : slash_end - skipped;
+            return offset + (size_t)__builtin_ctzll(ends) / 8 - skipped;
+        }
+    }
 }
 
 size_t way_length(const char *path)
 {
     /* A slash at the end makes the last component part of the way: a symlink there is followed. */
-    size_t end = text_length(path);
-    while (end > 0 && path[end - 1] != '/')
-        end--;
-    return end;
+    size_t way;
+    path_measure(path, &way);
+    return way;
+}
+
+bool way_is_clear(const struct view *view, int directory, const char *path)
+{
+    size_t way, length = path_measure(path, &way);
+    const char *last = path + way;
+    if (way == length || last[0] == '.' || table_names(view->table, last, length - way))
+        return false;
+    return way == 0 || way_is_known(way_number(view, WAY_DIRECTORY, directory, path, way));
 }
 
 bool way_is_plain(const struct view *view, int directory, const char *path)
@@ -201,14 +254,25 @@ bool way_starts_plain(const struct view *view, int directory)
     return true;
 }
 
+bool way_starts_present(const struct view *view, int directory)
+{
+    uint64_t number = way_number(view, WAY_PRESENT, directory, "", 0);
+    if (way_is_known(number))
+        return true;
+    if (start_is_removed(directory))
+        return false;
+    way_learn(number);
+    return true;
+}
+
 bool target_is_plain(const struct view *view, int directory, const char *path)
 {
     uint64_t number = way_number(view, WAY_FOLLOWED, directory, path, text_length(path));
     if (way_is_known(number))
         return true;
     struct stat status;
-    long result = system_call(SYS_newfstatat, directory, (long)path, (long)&status,
-                              AT_SYMLINK_NOFOLLOW, 0, 0);
+    long result =
+        lane_call(SYS_newfstatat, directory, (long)path, (long)&status, AT_SYMLINK_NOFOLLOW, 0);
     if (result < 0 || S_ISLNK(status.st_mode) || !way_is_plain(view, directory, path))
         return false;
     way_learn(number);

@@ -15,6 +15,7 @@ enum way_kind {
     WAY_DIRECTORY, /* the path up to its last slash, followed to its end */
     WAY_START,     /* where relative paths begin: not behind a bind, not in a mirror */
     WAY_FOLLOWED,  /* the whole path, a symlink at its end followed */
+    WAY_PRESENT,   /* where relative paths begin: a directory that is there, no placeholder */
 };
 
 /* Note in a view what ways are known by at this moment. */
@@ -33,11 +34,16 @@ void way_learn_directory(const struct view *view, int directory, const char *pat
 /* How much of a path is the way to its last component. */
 size_t way_length(const char *path) HIDDEN;
 
+/* Whether it is known already that the way is plain, and nothing in the table is called like the
+ * last component. False: it is not known. */
+bool way_is_clear(const struct view *view, int directory, const char *path) HIDDEN;
 /* Whether the way to the last component is plain: by memory, else by asking the kernel. False:
  * walk slowly. The path has been compared with the table before (text_find). */
 bool way_is_plain(const struct view *view, int directory, const char *path) HIDDEN;
 /* Whether a relative path from here begins outside of all binds and mirrors. */
 bool way_starts_plain(const struct view *view, int directory) HIDDEN;
+/* Whether the directory that a relative path starts from was not removed, as placeholders are. */
+bool way_starts_present(const struct view *view, int directory) HIDDEN;
 /* The same of the whole path, a symlink at its end followed. */
 bool target_is_plain(const struct view *view, int directory, const char *path) HIDDEN;
 
