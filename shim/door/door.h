@@ -13,12 +13,16 @@
 #define IN_DATA __attribute__((section(".data")))
 #define HIDDEN __attribute__((visibility("hidden")))
 
+#define DOOR_VARIABLE "HIRSEL_DOOR="
+
 /* All that the shim knows; set once, before the program's first instruction. */
 struct shim {
     struct core core;
     struct caller caller;
     char door[SESSION_LIMIT + 40]; /* SESSION/spaces/ID/lib, what LD_LIBRARY_PATH begins with */
     size_t door_length;
+    bool trapped; /* the trap server hands programs the libc copy: only the door's name goes along,
+                   * in DOOR_VARIABLE */
     char interpreter[256]; /* of the programs that can come in by this door: ld.so's path */
 };
 extern struct shim the_shim HIDDEN;

@@ -20,8 +20,9 @@ enum {
     SCRIPT_DEPTH = 5,      /* the kernel gives ELOOP behind that */
 };
 
-#define DOOR_VARIABLE "LD_LIBRARY_PATH="
-#define DOOR_VARIABLE_LENGTH (sizeof DOOR_VARIABLE - 1)
+/* By which a program comes in where ld.so must be led to the libc copy; and where the trap server
+ * hands it the copy, so that only the name space is to be told (door.h). */
+#define PATH_VARIABLE "LD_LIBRARY_PATH="
 
 /* What kind of file is executed, from its first bytes. */
 enum image {
@@ -59,8 +60,8 @@ static enum image image_kind(const char *head, long length)
     return IMAGE_STATIC;
 }
 
-/* Whether the variable's value begins with a door: ours, or another name space's that hirsel run
- * put there (a program never sees its own). Then that one is meant. */
+/* Whether the value of LD_LIBRARY_PATH begins with a door: ours, or another name space's that
+ * hirsel run put there (a program never sees its own). Then that one is meant. */
 static bool door_is_in(const char *value)
 {
     size_t length = 0;
@@ -75,10 +76,10 @@ static bool door_is_in(const char *value)
     return digits < length - 4 && text_equal(value + digits - 8, 8, "/spaces/", 8);
 }
 
-static bool variable_is_door(const char *variable)
+static bool variable_is(const char *variable, const char *start, size_t length)
 {
-    for (size_t i = 0; i < DOOR_VARIABLE_LENGTH; i++)
-        if (variable[i] != DOOR_VARIABLE[i])
+    for (size_t i = 0; i < length; i++)
+        if (variable[i] != start[i])
             return false;
     return true;
 }
@@ -110,27 +111,31 @@ static char **pointers_take(size_t count)
 /* With the door in the environment. Separate, so that its arrays are on the stack only now. */
 static __attribute__((noinline)) long execute_with_door(const struct execution *execution)
 {
+    const char *start = the_shim.trapped ? DOOR_VARIABLE : PATH_VARIABLE;
+    size_t length = text_length(start), count = 0, at = 1;
     struct execution changed = *execution;
     const char *old = NULL;
     char *const *environment = execution->environment;
-    size_t count = 0, at = 1;
-    for (; environment != NULL && environment[count] != NULL; count++)
-        if (old == NULL && variable_is_door(environment[count]))
-            old = environment[count] + DOOR_VARIABLE_LENGTH;
+    for (; environment != NULL && environment[count] != NULL; count++) {
+        if (variable_is(environment[count], DOOR_VARIABLE, sizeof DOOR_VARIABLE - 1))
+            return execute_plain(execution);
+        if (old == NULL && variable_is(environment[count], PATH_VARIABLE, sizeof PATH_VARIABLE - 1))
+            old = environment[count] + sizeof PATH_VARIABLE - 1;
+    }
     if (old != NULL && door_is_in(old))
         return execute_plain(execution);
     char **variables = pointers_take(count + 2);
     if (variables == NULL)
         variables = __builtin_alloca((count + 2) * sizeof *variables);
     for (size_t i = 0; i < count; i++)
-        if (!variable_is_door(environment[i]))
+        if (!variable_is(environment[i], start, length))
             variables[at++] = environment[i];
     variables[at] = NULL;
-    size_t length = DOOR_VARIABLE_LENGTH, old_length = old == NULL ? 0 : text_length(old);
+    size_t old_length = old == NULL || the_shim.trapped ? 0 : text_length(old);
     if (old_length > STACK_POINTERS * sizeof(char *))
         return -E2BIG;
     char *value = __builtin_alloca(length + the_shim.door_length + old_length + 2);
-    bytes_copy(value, DOOR_VARIABLE, length);
+    bytes_copy(value, start, length);
     bytes_copy(value + length, the_shim.door, the_shim.door_length);
     length += the_shim.door_length;
     if (old_length > 0) {
@@ -146,7 +151,11 @@ static __attribute__((noinline)) long execute_with_door(const struct execution *
 
 static long execute_image(const struct execution *execution, enum image image)
 {
-    return image == IMAGE_FOREIGN ? execute_plain(execution) : execute_with_door(execution);
+    /* Programs that cannot have a shim: for the trap server to look after, or, where there is none,
+     * to take the door along for those that they start. */
+    if (image == IMAGE_FOREIGN || (image == IMAGE_STATIC && the_shim.trapped))
+        return execute_plain(execution);
+    return execute_with_door(execution);
 }
 
 /* "#! interpreter argument": cut out of the head, as the kernel does. */

@@ -145,6 +145,14 @@ static long on_reserved(struct slow *slow, long number, const long arguments[6])
     if (text_equal(rest, walk->name_length - root, "/session", 8)) {
         bytes_copy(slow->text, core->session, core->session_length);
         length = core->session_length;
+    } else if (text_equal(rest, walk->name_length - root, "/door", 5)) {
+        length = core->session_length;
+        bytes_copy(slow->text, core->session, length);
+        bytes_copy(slow->text + length, "/spaces/", 8);
+        length += 8;
+        length += text_put_number(slow->text + length, core->space);
+        bytes_copy(slow->text + length, "/lib", 4);
+        length += 4;
     } else if (text_equal(rest, walk->name_length - root, "/space", 6)) {
         length = text_put_number(slow->text, core->space);
     } else {
@@ -156,7 +164,9 @@ static long on_reserved(struct slow *slow, long number, const long arguments[6])
         struct stat status = {.st_mode = S_IFLNK | 0777,
                               .st_nlink = 1,
                               .st_size = (off_t)length,
-                              .st_ino = rest[2] == 'e' ? 1 : 2,
+                              .st_ino = rest[2] == 'e'   ? 1
+                                        : rest[2] == 'p' ? 2
+                                                         : 3,
                               .st_blksize = 4096};
         return status_write(number == SYS_statx,
                             (void *)arguments[number == SYS_statx ? 4 : shape->path + 1], &status);
