@@ -113,12 +113,14 @@ enum fence_access {
 /* What can be held, as a set: fence_landlock_holds, fence_landlock.missing. */
 enum fence_hold {
     FENCE_HOLD_FILES = 1,     /* opening, making, removing: version 1 */
-    FENCE_HOLD_LINK = 2,      /* renaming and linking between directories is possible: 2 */
+    FENCE_HOLD_LINK = 2,      /* renaming and linking between directories; below 2 it never works */
     FENCE_HOLD_TRUNCATE = 4,  /* 3 */
-    FENCE_HOLD_TCP = 8,       /* ports: 4 */
-    FENCE_HOLD_DEVICE = 16,   /* ioctl on devices: 5 */
-    FENCE_HOLD_ABSTRACT = 32, /* abstract sockets: 6 */
-    FENCE_HOLD_SIGNAL = 64,   /* signals: 6 */
+    FENCE_HOLD_CONNECT = 8,   /* TCP ports: 4 */
+    FENCE_HOLD_BIND = 16,     /* 4 */
+    FENCE_HOLD_DEVICE = 32,   /* ioctl on devices: 5 */
+    FENCE_HOLD_ABSTRACT = 64, /* abstract sockets: 6 */
+    FENCE_HOLD_SIGNAL = 128,  /* signals: 6 */
+    FENCE_HOLD_ALL = 255,
 };
 
 /* The kernel's version of Landlock; 0: none. */
@@ -131,7 +133,7 @@ const char *fence_hold_name(enum fence_hold hold);
 struct fence_landlock {
     int ruleset;
     int version;
-    unsigned wanted;  /* as asked for */
+    unsigned held;    /* what was asked for and is held */
     unsigned missing; /* what was asked for and this kernel can't hold */
 };
 
@@ -211,7 +213,7 @@ struct fence_options fence_policy_options(const struct fence_policy *policy, boo
                                           int landlock);
 /* Hold the calling thread and all that comes from it to the policy by Landlock. *missing becomes
  * what this kernel can't hold (all of it where there is no Landlock; that is no error). */
-int fence_policy_enforce(const struct fence_policy *policy, unsigned *missing);
+int fence_policy_enforce(const struct fence_policy *policy, bool network, unsigned *missing);
 /* Give up every capability, for good: they would be a way round for root. */
 int fence_capabilities_drop(void);
 
