@@ -126,7 +126,7 @@ bash_work() {
 set -m
 sleep 100 & one=$!
 sleep 100 & two=$!
-jobs -l | sed 's,  *[0-9]\{2,\}, PID,'
+jobs -l | sed "s/  *[0-9]\{2,\}/ PID/"
 kill -STOP $one; until [[ $(jobs %1) == *Stopped* ]]; do :; done; echo stopped
 kill -CONT $one; until [[ $(jobs %1) == *Running* ]]; do :; done; kill $one; wait $one; echo "one: $?"
 kill -9 $two; wait $two 2>/dev/null; echo "two: $?"
