@@ -1,6 +1,7 @@
 #include "servers/fs/entry.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,23 @@ static void entry_clear(struct entry *entry)
     free(entry->target);
 }
 
+static bool serial_is_used(const struct entries *entries, uint32_t serial)
+{
+    for (size_t i = 0; i < entries->count; i++)
+        if (entries->items[i].serial == serial)
+            return true;
+    return false;
+}
+
+/* A number that no entry has. There are far fewer entries than numbers. */
+static uint32_t serial_next(struct entries *entries)
+{
+    do
+        entries->serial = entries->serial % SPACE_SERIAL_MAX + 1;
+    while (serial_is_used(entries, entries->serial));
+    return entries->serial;
+}
+
 int entries_add(struct entries *entries, const struct entry *entry)
 {
     struct entry copy = *entry;
@@ -68,6 +86,10 @@ int entries_add(struct entries *entries, const struct entry *entry)
         return ENOMEM;
     }
     copy.path_length = strlen(copy.path);
+    if (copy.serial == 0)
+        copy.serial = serial_next(entries);
+    else if (copy.serial > entries->serial)
+        entries->serial = copy.serial;
     memmove(&entries->items[position + 1], &entries->items[position],
             (entries->count - position) * sizeof(copy));
     entries->items[position] = copy;

@@ -16,12 +16,14 @@ struct entry {
     uint64_t translator;
     uint64_t parent_device;
     uint64_t parent_inode;
+    uint32_t serial; /* given by entries_add, if it is 0; stays with the entry */
 };
 
 struct entries {
     struct entry *items;
     size_t count;
     size_t room;
+    uint32_t serial; /* the last one that was given */
     /* SPACE_HAS_NODES once a translator ran in the space: it stays, because a program may still
      * stand in one of its directories. */
     uint32_t sticky_flags;

@@ -86,6 +86,7 @@ static struct space_snapshot *snapshot_make(const struct entries *entries)
         to->translator = entry->translator;
         to->parent_device = entry->parent_device;
         to->parent_inode = entry->parent_inode;
+        to->serial = entry->serial;
         if ((entry->flags & SPACE_SHADOWS) || entry->kind == SPACE_HIDE)
             snapshot->flags |= SPACE_HAS_SHADOWS;
         if (entry->kind == SPACE_BIND)
@@ -242,7 +243,8 @@ int table_read(const struct table *table, struct entries *entries)
                               .flags = from->flags,
                               .translator = from->translator,
                               .parent_device = from->parent_device,
-                              .parent_inode = from->parent_inode};
+                              .parent_inode = from->parent_inode,
+                              .serial = from->serial};
         if (!string_is_inside(snapshot, from->path, from->path_length) ||
             (has_target && !string_is_inside(snapshot, from->target, from->target_length)))
             goto bad;

@@ -74,6 +74,8 @@ bool table_has_below(const struct space_snapshot *table, const char *name, size_
 /* The bind whose target `host` is or lies below; the longest target wins, then the first name. */
 const struct space_entry *table_bind_of_host(const struct space_snapshot *table, const char *host,
                                              size_t length);
+/* The inode number of a symlink of the table, which has none on the host. */
+uint64_t table_inode(const struct space_entry *entry);
 /* Whether some entry forbids changes below it. */
 bool table_has_read_only(const struct space_snapshot *table);
 /* Whether this component is the last one of some entry's path. */

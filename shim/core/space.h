@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define SPACE_MAGIC 0x6c65737269484e53ull /* "SNHirsel" */
-#define SPACE_LAYOUT 2
+#define SPACE_LAYOUT 3
 #define SPACE_FILE_SIZE (1u << 20) /* the whole file, sparse; mapped whole */
 #define SPACE_NET_OFFSET 2048
 #define SPACE_CHANGES_OFFSET 3072
@@ -90,7 +90,12 @@ struct space_entry {
      * listing knows which names to add and to leave out without asking for its own name. */
     uint64_t parent_device;
     uint64_t parent_inode;
+    /* Its own as long as it lasts, 1 to SPACE_SERIAL_MAX: by it a listing that goes on in a table
+     * that has changed meanwhile knows what it has shown. */
+    uint32_t serial;
+    uint32_t reserved;
 };
+#define SPACE_SERIAL_MAX 0xfffffeu
 
 enum space_network {
     SPACE_NET_HOST = 0,

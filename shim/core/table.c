@@ -138,6 +138,11 @@ bool table_ancestors(const struct space_snapshot *table, const char *component, 
     return space_bit_test(table->ancestor_bits, space_name_bit(component, length));
 }
 
+uint64_t table_inode(const struct space_entry *entry)
+{
+    return entry->parent_inode ^ (uint64_t)entry->serial << 32 ^ 0x48697273u;
+}
+
 bool table_has_read_only(const struct space_snapshot *table)
 {
     for (uint32_t i = 0; i < table->count; i++)

@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "shim/core/lane.h"
 #include "shim/core/host.h"
+#include "shim/core/lane.h"
 #include "shim/core/node.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
@@ -51,26 +51,35 @@ static long list_virtual(int directory, void *entries, size_t size)
     return result;
 }
 
+/* What a name in the directory is, as the session has it: its type and identity, if it is a node.
+ */
+static bool entry_is_node(int directory, struct entry *entry)
+{
+    struct view view = view_get();
+    struct walk *walk = scratch_take(sizeof *walk);
+    if (walk == NULL)
+        return false;
+    struct stat status;
+    bool ended;
+    bool is_node = walk_path(walk, &the_shim.caller, view.table, directory, entry->name, 0) == 0 &&
+                   walk->place == PLACE_NODE && node_status(walk, false, &status, &ended) == 0 &&
+                   !ended;
+    if (is_node) {
+        entry->type = (uint8_t)IFTODT(status.st_mode);
+        entry->inode = status.st_ino;
+    }
+    scratch_give(walk, sizeof *walk);
+    return is_node;
+}
+
 /* A record among the entries: shown as the node that it is, if it is one of ours. */
 static void entry_review(int directory, struct entry *entry)
 {
     char start[RECORD_START_LENGTH + 1];
     long got =
         lane_call(SYS_readlinkat, directory, (long)entry->name, (long)start, sizeof start, 0);
-    if (got < 0 || !text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH))
-        return;
-    struct view view = view_get();
-    struct walk *walk = scratch_take(sizeof *walk);
-    if (walk == NULL)
-        return;
-    struct stat status;
-    bool ended;
-    if (walk_path(walk, &the_shim.caller, view.table, directory, entry->name, 0) == 0 &&
-        walk->place == PLACE_NODE && node_status(walk, false, &status, &ended) == 0 && !ended) {
-        entry->type = (uint8_t)IFTODT(status.st_mode);
-        entry->inode = status.st_ino;
-    }
-    scratch_give(walk, sizeof *walk);
+    if (got >= 0 && text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH))
+        entry_is_node(directory, entry);
 }
 
 static bool directory_is_writable(int directory)
@@ -78,57 +87,79 @@ static bool directory_is_writable(int directory)
     return lane_call(SYS_faccessat, directory, (long)".", W_OK, 0, 0) == 0;
 }
 
-static bool lies_in(const struct space_entry *entry, const struct stat *directory)
+/* Only this user's records count, and none of those can be where the user can't write. */
+static void entries_review(int directory, char *entries, long length)
 {
-    return entry->parent_inode == directory->st_ino && entry->parent_device == directory->st_dev;
-}
-
-static const struct space_entry *table_name_in(const struct space_snapshot *table,
-                                               const struct stat *directory, const char *name)
-{
-    const struct space_entry *entries = table_entries(table);
-    size_t length = text_length(name);
-    for (uint32_t i = 0; i < table->count; i++)
-        if (lies_in(&entries[i], directory) &&
-            text_equal(table_text(table, entries[i].name),
-                       entries[i].path + entries[i].path_length - entries[i].name, name, length))
-            return &entries[i];
-    return NULL;
-}
-
-static void type_of(const struct space_snapshot *table, const struct space_entry *from,
-                    const struct stat *directory, struct entry *to)
-{
-    struct stat status;
-    to->inode = directory->st_ino ^ from->path ^ 0x48697273u;
-    switch (from->kind) {
-    case SPACE_SYMLINK:
-        to->type = DT_LNK;
-        break;
-    case SPACE_BIND:
-        to->type = DT_UNKNOWN;
-        if (host_status(table_text(table, from->target), &status) == 0) {
-            to->type = (uint8_t)IFTODT(status.st_mode);
-            to->inode = status.st_ino;
-        }
-        break;
-    default:
-        to->type = from->flags & SPACE_DIRECTORY ? DT_DIR : DT_REG;
+    int writable = -1;
+    for (long at = 0; at < length;) {
+        struct entry *entry = (struct entry *)(entries + at);
+        if (entry->type == DT_LNK && writable < 0)
+            writable = directory_is_writable(directory);
+        if (entry->type == DT_LNK && writable)
+            entry_review(directory, entry);
+        at += entry->length;
     }
 }
 
-/* Leave out what is hidden; show an entry's type and not that of what it shadows. */
-static long entries_filter(const struct space_snapshot *table, const struct stat *directory,
-                           char *entries, long length)
+/* ---- what the table says ---- */
+
+/* The positions of the names that the table adds: a part of what the kernel's own positions can
+ * be, so that all of a listing's state lies in the open file, for lseek, dup and fork. They end
+ * below 2^31, which every file system takes; small enough a part for hashes of names (ext4 has 63
+ * bits of them) to meet it once in 2^39 names. */
+#define ADDED_FIRST 0x7e000000
+#define ADDED_LAST (ADDED_FIRST + (int64_t)SPACE_SERIAL_MAX + 1)
+
+/* A directory that the table has names for. */
+struct listing {
+    int directory;
+    const struct space_snapshot *table;
+    struct walk *walk; /* stands at the directory */
+};
+
+/* Which directory this is tells whether the table may have names in it, at little cost. Whether it
+ * has, the directory's name tells: that by which a walk from this descriptor begins. Two names may
+ * lead to one directory, a bind's and its target's, and what the table says of names below one of
+ * them says nothing of the other. */
+static bool table_knows(const struct space_snapshot *table, int directory)
+{
+    struct stat status;
+    if (table == NULL || system_call(SYS_fstat, directory, (long)&status, 0, 0, 0, 0) != 0)
+        return false;
+    const struct space_entry *entries = table_entries(table);
+    for (uint32_t i = 0; i < table->count; i++)
+        if (entries[i].parent_inode == status.st_ino && entries[i].parent_device == status.st_dev)
+            return true;
+    return false;
+}
+
+static bool lies_in(const struct listing *listing, const struct space_entry *entry)
+{
+    size_t length = entry->name - entry->path - 1;
+    return text_equal(table_text(listing->table, entry->path), length, listing->walk->name,
+                      listing->walk->name_length);
+}
+
+/* The entry of this name in the directory. The walk's own name has room for it. */
+static const struct space_entry *entry_known(const struct listing *listing, const char *name)
+{
+    char *directory = listing->walk->name;
+    size_t length = listing->walk->name_length, name_length = text_length(name);
+    if (length + 1 + name_length >= PATH_LIMIT)
+        return NULL;
+    directory[length] = '/';
+    bytes_copy(directory + length + 1, name, name_length);
+    return table_find(listing->table, directory, length + 1 + name_length);
+}
+
+/* Leave out what the table has a name for: hidden, or shown with what the table adds. */
+static long entries_filter(const struct listing *listing, char *entries, long length)
 {
     long to = 0;
     for (long from = 0; from < length;) {
         struct entry *entry = (struct entry *)(entries + from);
         uint16_t entry_length = entry->length;
-        const struct space_entry *known = table_name_in(table, directory, entry->name);
-        if (known == NULL || known->kind != SPACE_HIDE) {
-            if (known != NULL)
-                type_of(table, known, directory, entry);
+        if (entry_known(listing, entry->name) == NULL) {
             if (to != from)
                 memmove(entries + to, entry, entry_length);
             to += entry_length;
@@ -138,48 +169,102 @@ static long entries_filter(const struct space_snapshot *table, const struct stat
     return to;
 }
 
-/* Whether the table says anything about what is in this directory. */
-static bool table_knows(const struct space_snapshot *table, const struct stat *directory)
+/* The first name, in the order of the serials, that the table adds from this serial on. */
+static const struct space_entry *added_next(const struct listing *listing, uint32_t serial)
 {
-    for (uint32_t i = 0; i < table->count; i++)
-        if (lies_in(&table_entries(table)[i], directory))
-            return true;
-    return false;
+    const struct space_entry *entries = table_entries(listing->table), *next = NULL;
+    for (uint32_t i = 0; i < listing->table->count; i++)
+        if (entries[i].kind != SPACE_HIDE && entries[i].serial >= serial &&
+            (next == NULL || entries[i].serial < next->serial) && lies_in(listing, &entries[i]))
+            next = &entries[i];
+    return next;
 }
 
-/* How many bytes the names need that the table adds to this directory. */
-static size_t additions_size(const struct space_snapshot *table, const struct stat *directory)
+static void entry_fill(const struct listing *listing, const struct space_entry *from,
+                       struct entry *to)
 {
-    size_t size = 0;
-    for (uint32_t i = 0; i < table->count; i++) {
-        const struct space_entry *entry = &table_entries(table)[i];
-        size_t name_length = entry->path + entry->path_length - entry->name;
-        if (entry->kind != SPACE_HIDE && !(entry->flags & SPACE_SHADOWS) &&
-            lies_in(entry, directory))
-            size += (ENTRY_HEAD + name_length + 1 + 7) & ~(size_t)7;
+    struct stat status;
+    switch (from->kind) {
+    case SPACE_SYMLINK:
+        to->type = DT_LNK;
+        to->inode = table_inode(from);
+        break;
+    case SPACE_BIND:
+        to->type = DT_UNKNOWN;
+        to->inode = table_inode(from);
+        if (host_status(table_text(listing->table, from->target), &status) == 0) {
+            to->type = (uint8_t)IFTODT(status.st_mode);
+            to->inode = status.st_ino;
+        }
+        break;
+    default:
+        if (!entry_is_node(listing->directory, to)) {
+            to->type = from->flags & SPACE_DIRECTORY ? DT_DIR : DT_REG;
+            to->inode = table_inode(from);
+        }
     }
-    return size;
 }
 
-static long additions_put(const struct space_snapshot *table, const struct stat *directory,
-                          char *at, int64_t offset)
+/* Put what the table adds, from this serial on: 0 at the end. */
+static long added_put(const struct listing *listing, uint32_t serial, char *to, size_t size)
 {
-    long put = 0;
-    for (uint32_t i = 0; i < table->count; i++) {
-        const struct space_entry *from = &table_entries(table)[i];
+    /* Written here first: the program's buffer may be no memory. */
+    union {
+        struct entry entry;
+        char bytes[(ENTRY_HEAD + 256 + 7) & ~(size_t)7];
+    } made;
+    size_t put = 0;
+    const struct space_entry *from;
+    while ((from = added_next(listing, serial)) != NULL) {
         size_t name_length = from->path + from->path_length - from->name;
-        if (from->kind == SPACE_HIDE || (from->flags & SPACE_SHADOWS) || !lies_in(from, directory))
-            continue;
-        struct entry *entry = (struct entry *)(at + put);
         size_t length = (ENTRY_HEAD + name_length + 1 + 7) & ~(size_t)7;
-        bytes_clear(entry, length);
-        entry->offset = offset;
-        entry->length = (uint16_t)length;
-        bytes_copy(entry->name, table_text(table, from->name), name_length);
-        type_of(table, from, directory, entry);
-        put += (long)length;
+        if (put + length > size)
+            break;
+        bytes_clear(&made, length);
+        bytes_copy(made.bytes + ENTRY_HEAD, table_text(listing->table, from->name), name_length);
+        made.entry.offset = ADDED_FIRST + (int64_t)from->serial + 1;
+        made.entry.length = (uint16_t)length;
+        entry_fill(listing, from, &made.entry);
+        long result = the_shim.caller.write(&the_shim.caller, to + put, &made, length);
+        if (result < 0)
+            return result;
+        put += length;
+        serial = from->serial + 1;
     }
-    return put;
+    if (put == 0)
+        return from == NULL ? 0 : -EINVAL;
+    /* Where the position can't be kept, the same names would come again and again. */
+    long position = system_call(SYS_lseek, listing->directory, ADDED_FIRST + (int64_t)serial,
+                                SEEK_SET, 0, 0, 0);
+    return position < 0 ? 0 : (long)put;
+}
+
+/* ---- the call ---- */
+
+/* The host's names, without those that the table has. */
+static long list_host(int directory, const struct listing *listing, char *entries, size_t size)
+{
+    for (;;) {
+        long result = lane_call(SYS_getdents64, directory, (long)entries, (long)size, 0, 0);
+        if (result <= 0)
+            return result;
+        entries_review(directory, entries, result);
+        if (listing == NULL)
+            return result;
+        result = entries_filter(listing, entries, result);
+        /* All of this piece was left out: an empty answer would mean the end. */
+        if (result > 0)
+            return result;
+    }
+}
+
+static long list_known(const struct listing *listing, char *entries, size_t size)
+{
+    long position = system_call(SYS_lseek, listing->directory, 0, SEEK_CUR, 0, 0, 0);
+    if (position >= ADDED_FIRST && position <= ADDED_LAST)
+        return added_put(listing, (uint32_t)(position - ADDED_FIRST), entries, size);
+    long result = list_host(listing->directory, listing, entries, size);
+    return result == 0 ? added_put(listing, 0, entries, size) : result;
 }
 
 long list_call(long number, const long arguments[6])
@@ -189,51 +274,22 @@ long list_call(long number, const long arguments[6])
     char *entries = (char *)arguments[1];
     size_t size = (size_t)(unsigned)arguments[2];
     struct view view = view_get();
-    struct stat status;
-    size_t added = 0;
-    int64_t position = -1;
-    if (view.table != NULL && system_call(SYS_fstat, directory, (long)&status, 0, 0, 0, 0) == 0 &&
-        table_knows(view.table, &status)) {
-        added = additions_size(view.table, &status);
-        /* What the table adds goes behind the first piece of the host's: no state is needed to
-         * say it once. */
-        if (added > 0) {
-            position = system_call(SYS_lseek, directory, 0, SEEK_CUR, 0, 0, 0);
-            if (position != 0)
-                added = 0;
-            else if (added + 600 > size)
-                return -EINVAL;
-        }
+    long result;
+    if (table_knows(view.table, directory)) {
+        struct walk *walk = scratch_take(sizeof *walk);
+        struct listing listing = {.directory = directory, .table = view.table, .walk = walk};
+        if (walk == NULL)
+            return -ENOMEM;
+        result = walk_descriptor(walk, &the_shim.caller, view.table, directory);
+        if (result == 0 && walk->place == PLACE_HOST)
+            result = list_known(&listing, entries, size);
+        else
+            result = list_host(directory, NULL, entries, size);
+        scratch_give(walk, sizeof *walk);
     } else {
-        view.table = NULL;
+        result = list_host(directory, NULL, entries, size);
     }
-    for (;;) {
-        long result =
-            lane_call(SYS_getdents64, directory, (long)entries, (long)(size - added), 0, 0);
-        if (result == -ENOENT &&
-            __atomic_load_n(&the_shim.core.header->placeholders, __ATOMIC_RELAXED))
-            return list_virtual(directory, entries, size);
-        if (result <= 0)
-            return result;
-        int64_t offset = 0;
-        /* Only this user's records count, and none of those can be where the user can't write. */
-        int writable = -1;
-        for (long at = 0; at < result;) {
-            struct entry *entry = (struct entry *)(entries + at);
-            if (entry->type == DT_LNK && writable < 0)
-                writable = directory_is_writable(directory);
-            if (entry->type == DT_LNK && writable)
-                entry_review(directory, entry);
-            offset = entry->offset;
-            at += entry->length;
-        }
-        if (view.table == NULL)
-            return result;
-        result = entries_filter(view.table, &status, entries, result);
-        if (added > 0)
-            result += additions_put(view.table, &status, entries + result, offset);
-        /* All of this piece was hidden: an empty answer would mean the end. */
-        if (result > 0)
-            return result;
-    }
+    if (result == -ENOENT && __atomic_load_n(&the_shim.core.header->placeholders, __ATOMIC_RELAXED))
+        return list_virtual(directory, entries, size);
+    return result;
 }

@@ -409,7 +409,7 @@ static long on_symlink_entry(struct slow *slow, long number, const long argument
         struct stat status = {.st_mode = S_IFLNK | 0777,
                               .st_nlink = 1,
                               .st_size = (off_t)length,
-                              .st_ino = walk->entry->parent_inode ^ walk->entry->path,
+                              .st_ino = table_inode(walk->entry),
                               .st_dev = walk->entry->parent_device,
                               .st_blksize = 4096};
         return status_write(number == SYS_statx,

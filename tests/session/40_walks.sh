@@ -17,7 +17,7 @@ walks() {
         ok "seed $seed${*:+ }$*: $(sed -n 's/^# seed [0-9]*: //p' out)"
     else
         not_ok "seed $seed${*:+ }$*"
-        grep -v ': up;' out | head -60 | cut -c1-600
+        grep -av ': up;' out | head -60 | cut -c1-600
     fi
 }
 

@@ -104,11 +104,11 @@ class World:
     def make(self, translators):
         h = f"{self.base}/h"
         p, q = f"{h}/p", f"{h}/q"
-        targets = [f"{h}/{n}" for n in ("t0", "t1", "t2", "t3", "t4")]
+        targets = [f"{h}/{n}" for n in ("t0", "t1", "t2", "t3", "t4", "t5", "t6")]
         for directory in [p, q] + targets:
             self.grow(directory, 2)
         chance = self.random.random
-        t0, t1, t2, t3, t4 = targets
+        t0, t1, t2, t3, t4, t5, t6 = targets
         outer = self.fresh(p)
         self.bind(outer, t0)
         self.bind(self.inside(q, "d") if self.shadows else self.fresh(q), t1)
@@ -120,7 +120,18 @@ class World:
         self.bind(f"{outer}/{last}", t4)
         self.symlink(self.fresh(p), "../q/" + self.random.choice(NAMES))
         self.symlink(self.fresh(q), f"{outer}/{last}/..")
+        # Directories bound below themselves, one of which has another name as well; and two names of
+        # one directory, with something below each.
+        self.bind(self.fresh(t4), t4)
+        self.bind(self.fresh(t5), t5)
+        one, other = self.fresh(p), self.fresh(q)
+        self.bind(one, t6)
+        self.bind(other, t6)
+        self.symlink(f"{one}/{os.path.basename(self.fresh(t6))}", "..")
+        self.symlink(f"{other}/{os.path.basename(self.fresh(t6))}", self.random.choice(NAMES))
+        self.bind(self.fresh(t6), t2)
         if self.shadows:
+            self.hide(f"{other}/{os.path.basename(self.inside(t6, 'd'))}")
             self.hide(self.inside(p, "d"))
             self.hide(self.inside(q, "f"))
             veiled = self.inside(t0, "d")
