@@ -1,5 +1,5 @@
-# The shim: one shared object without a C library. libprotobuf-c's archive goes into it; what that
-# needs of libc is in shim/core/text.c and shim/door/support.c.
+# The shim: an image that patch-libc makes a part of the libc copy. It has no C library: libprotobuf-c's
+# archive goes into it; what that needs of libc is in shim/core/text.c and shim/door/support.c.
 SHIM := $(B)/lib/hirsel/shim.so
 PROGRAMS += $(SHIM)
 
@@ -23,13 +23,13 @@ $(B)/shim/proto/node.pb-c.o: $(B)/include/proto/node.pb-c.c
 	$(CC) $(CSTD) $(OPT) -fPIC -w -fno-stack-protector -fvisibility=hidden -DNDEBUG -U_FORTIFY_SOURCE \
 		-I$(B)/include/proto -c -o $@ $<
 
-# Every exec loads it: few segments are fewer system calls. -z now has nothing to bind; the one
-# symbol from outside is libc's __libc_start_main.
-$(SHIM): $(SHIM_OBJECTS)
+# Its symbols stay for debuggers; nothing of them is loaded.
+SHIM_LDFLAGS := -shared -nostdlib -Wl,-T,shim/shim.ld -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,norelro \
+	-Wl,--build-id -Wl,--eh-frame-hdr -Wl,--gc-sections -Wl,--exclude-libs,ALL
+
+$(SHIM): $(SHIM_OBJECTS) shim/shim.ld
 	@mkdir -p $(@D)
-	$(CC) -shared -nostdlib -Wl,--as-needed -Wl,-z,now -Wl,-z,norelro -Wl,-z,noseparate-code \
-		-Wl,--exclude-libs,ALL -Wl,--gc-sections \
-		-Wl,-Bsymbolic -Wl,-soname,hirsel-shim.so -o $@ $(SHIM_OBJECTS) -l:libprotobuf-c.a
+	$(CC) $(SHIM_LDFLAGS) -o $@ $(SHIM_OBJECTS) -l:libprotobuf-c.a
 
 -include $(SHIM_OBJECTS:.o=.d)
 

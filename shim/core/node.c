@@ -8,6 +8,7 @@
 #include "shim/arch/x86_64/syscall.h"
 #include "shim/core/channel.h"
 #include "shim/core/node.h"
+#include "shim/core/relocate.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 
@@ -75,6 +76,7 @@ static long ask_begin(struct ask *ask)
     if (ask->work == NULL)
         return -ENOMEM;
     ask->work->arena_used = 0;
+    shim_relocate();
     hirsel__node_request__init(&ask->request);
     hirsel__node_record__init(&ask->record);
     ask->reply = NULL;

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "shim/core/lane.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
 #include "shim/door/ways.h"
@@ -16,9 +17,10 @@
 
 struct shim the_shim IN_DATA;
 
-/* libc's first function: where to look for the copy that we came with. */
-extern void __libc_start_main(void);
+/* The libc copy that we are a part of (shim.ld). */
+extern const struct copy_header shim_copy HIDDEN;
 void shim_entry(void) HIDDEN;
+void shim_start(int count, char **arguments, char **environment) HIDDEN;
 
 static long memory_write(const struct caller *caller, void *to, const void *from, size_t length)
 {
@@ -176,8 +178,8 @@ void *table_map(size_t size, int protection)
     size_t length = the_shim.door_length - 4;
     bytes_copy(path, the_shim.door, length);
     bytes_copy(path + length, "/table", sizeof "/table");
-    long file = system_call(SYS_openat, AT_FDCWD, (long)path,
-                            (protection & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0, 0, 0);
+    long file = lane_call(SYS_openat, AT_FDCWD, (long)path,
+                          (protection & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0, 0);
     if (file < 0)
         return NULL;
     long memory = system_call(SYS_mmap, 0, (long)size, protection, MAP_SHARED, file, 0);
@@ -233,15 +235,13 @@ static void interpreter_find(const Elf64_auxv_t *vector)
                        part[i].p_filesz);
 }
 
-__attribute__((constructor)) static void shim_start(int count, char **arguments, char **environment)
+static void session_enter(char **environment)
 {
-    (void)count;
-    (void)arguments;
     /* A second copy in the same process (dlmopen) finds the door no longer in the environment:
      * its calls stay plain. */
-    const struct copy_header *copy = copy_find((const void *)(uintptr_t)__libc_start_main);
+    const struct copy_header *copy = &shim_copy;
     const Elf64_auxv_t *vector = auxiliary_vector(environment);
-    if (copy == NULL || !(environment_read(environment) || door_ask()) || !table_enter())
+    if (!(environment_read(environment) || door_ask()) || !table_enter())
         return;
     the_shim.caller.core = &the_shim.core;
     the_shim.caller.process = "/proc/self";
@@ -251,4 +251,11 @@ __attribute__((constructor)) static void shim_start(int count, char **arguments,
     ways_start();
     ld_patch(copy, (void *)auxiliary_value(vector, AT_BASE), LD_PATCH_USUAL);
     __atomic_store_n(copy_slot(copy), (void *)(uintptr_t)shim_entry, __ATOMIC_RELEASE);
+}
+
+/* ld.so calls it as the copy's DT_INIT: before any of libc's own constructors. */
+void shim_start(int count, char **arguments, char **environment)
+{
+    session_enter(environment);
+    copy_libc_start(&shim_copy, count, arguments, environment);
 }

@@ -6,10 +6,10 @@
 #include "shim/patch/ld_table.h"
 #include "shim/patch/libc_plan.h"
 #include "shim/patch/output.h"
+#include "shim/patch/shim_image.h"
 #include "shim/patch/symbols.h"
 #include "shim/patch/trampoline.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,22 +24,64 @@ struct copy {
     struct libc_plan plan;
     struct copy_header header;
     struct trampoline *trampolines;
-    struct segment segment; /* loaded */
+    struct shim_image shim; /* its image has no bytes if there is none */
+    uint64_t shim_base;
+    struct segment data;    /* libc's writable segment, and the shim's behind it */
+    struct segment segment; /* the new one, in the file and in memory at once behind that */
     struct segment tail;    /* not loaded, behind it */
     struct symbols_layout layout;
-    uint64_t shim_name; /* its address in the segment */
 };
 
-static int shim_check(struct copy *copy)
+static bool has_shim(const struct copy *copy)
 {
-    const char *shim = copy->request->shim;
-    if (!shim)
+    return copy->shim.image.bytes != NULL;
+}
+
+static const struct elf_image *shim_of(const struct copy *copy)
+{
+    return has_shim(copy) ? &copy->shim.image : NULL;
+}
+
+static uint64_t here_in_file(const struct copy *copy, const struct segment *segment)
+{
+    return copy->plan.data_offset + (segment->address - copy->plan.data_begin);
+}
+
+static void segment_pad(struct segment *segment, uint64_t address)
+{
+    segment_add(segment, NULL, address - segment_here(segment));
+}
+
+static int shim_load(struct copy *copy)
+{
+    if (!copy->request->shim || shim_image_load(&copy->shim, copy->request->shim) == 0)
         return 0;
-    /* ld.so replaces $ORIGIN and its like. */
-    if (shim[0] != '/' || strchr(shim, '$') || strlen(shim) >= PATH_MAX)
-        return elf_image_refuse(&copy->image,
-                                "the shim must be named by an absolute path without '$'");
-    return 0;
+    elf_image_free(&copy->shim.image);
+    return elf_image_refuse(&copy->image, "the shim %s: %s", copy->request->shim,
+                            copy->shim.image.error);
+}
+
+/* libc's writable segment with all that is zero at its start, the shim's data behind it, and its
+ * code in the new segment: all of it is then one piece of the file. Memory that is in no file, or a
+ * hole between segments, would cost each start a system call more. */
+static void data_build(struct copy *copy)
+{
+    const struct libc_plan *plan = &copy->plan;
+    const struct shim_image *shim = &copy->shim;
+    const uint8_t *bytes = copy->image.bytes + plan->data->p_offset;
+    copy->data.address = plan->data_begin;
+    copy->segment.address = plan->data_end;
+    segment_pad(&copy->data, plan->data->p_vaddr);
+    segment_add(&copy->data, bytes, plan->data->p_filesz);
+    segment_pad(&copy->data, plan->data_end);
+    if (!has_shim(copy))
+        return;
+    copy->shim_base = plan->data_end;
+    copy->segment.address += shim->code->p_vaddr;
+    segment_add(&copy->data, shim->image.bytes + shim->data->p_offset, shim->data->p_filesz);
+    segment_pad(&copy->data, copy->segment.address);
+    segment_add(&copy->segment, shim->image.bytes + shim->code->p_offset, shim->code->p_filesz);
+    segment_align(&copy->segment, COPY_ALIGN, 0);
 }
 
 static void header_begin(struct copy *copy)
@@ -49,7 +91,7 @@ static void header_begin(struct copy *copy)
         .magic = COPY_MAGIC,
         .layout = COPY_LAYOUT,
         .size = sizeof copy->header,
-        .begin = copy->plan.segment,
+        .begin = segment_here(&copy->segment),
         .slot = copy->plan.slot,
         .ld_slot = copy->plan.slot + 8,
         .sites = (uint32_t)copy->map.call_count,
@@ -60,7 +102,16 @@ static void header_begin(struct copy *copy)
                   .size = (uint64_t)status->st_size},
     };
     elf_image_build_id(&copy->image, copy->header.build_id, sizeof copy->header.build_id);
-    copy->segment.address = copy->plan.segment;
+    if (has_shim(copy)) {
+        copy->header.shim = copy->shim_base;
+        copy->header.shim_code = copy->segment.address;
+        copy->header.libc_start = copy->plan.init;
+        copy->header.shim_start = copy->shim_base + copy->shim.image.header->e_entry;
+        copy->header.shim_sum = copy_sum(
+            copy_sum(COPY_SUM_BEGIN, copy->data.bytes + (copy->shim_base - copy->data.address),
+                     copy->segment.address - copy->shim_base),
+            copy->segment.bytes, copy->segment.size);
+    }
     segment_add(&copy->segment, &copy->header, sizeof copy->header);
 }
 
@@ -105,13 +156,24 @@ static int trampolines_add(struct copy *copy)
     return 0;
 }
 
-static void shim_name_add(struct copy *copy)
+/* What lies in the writable segment lies elsewhere in the file now. */
+static void headers_move(struct copy *copy)
 {
-    const char *shim = copy->request->shim;
-    if (!shim)
-        return;
-    copy->shim_name = segment_here(&copy->segment);
-    segment_add(&copy->segment, shim, strlen(shim) + 1);
+    const struct libc_plan *plan = &copy->plan;
+    for (unsigned i = 0; i < copy->image.header->e_phnum; i++) {
+        Elf64_Phdr *segment = &copy->image.segments[i];
+        if (segment->p_type != PT_NULL && segment->p_filesz > 0 &&
+            segment->p_vaddr >= plan->data->p_vaddr && segment->p_vaddr < plan->data_end)
+            segment->p_offset = plan->data_offset + (segment->p_vaddr - plan->data_begin);
+    }
+    plan->data->p_filesz = plan->data->p_memsz = copy->segment.address - plan->data->p_vaddr;
+}
+
+static void start_add(struct copy *copy)
+{
+    const Elf64_Dyn entry = {.d_tag = DT_INIT, .d_un.d_ptr = copy->header.shim_start};
+    if (has_shim(copy))
+        memcpy(copy->data.bytes + (copy->plan.start - copy->data.address), &entry, sizeof entry);
 }
 
 /* From here on the image holds the copy's bytes and not the original's. */
@@ -119,25 +181,21 @@ static int image_change(struct copy *copy, const struct frames *frames)
 {
     struct elf_image *image = &copy->image;
     Elf64_Phdr *search = elf_image_segment(image, PT_GNU_EH_FRAME);
-    uint64_t size = copy->segment.size, slot_end = copy->plan.slot + LIBC_PLAN_SLOTS;
+    const uint64_t address = copy->segment.address, size = copy->segment.size;
     for (size_t i = 0; i < copy->header.patched; i++)
         if (trampoline_link(image, &copy->trampolines[i]) < 0)
             return -1;
-    if (copy->plan.slot_behind)
-        copy->plan.data->p_memsz = slot_end - copy->plan.data->p_vaddr;
+    headers_move(copy);
+    start_add(copy);
     search->p_vaddr = search->p_paddr = frames->header;
-    search->p_offset = copy->plan.offset + (frames->header - copy->plan.segment);
+    search->p_offset = here_in_file(copy, &copy->segment) + (frames->header - address);
     search->p_filesz = search->p_memsz = frames->header_size;
-    if (copy->shim_name) {
-        copy->plan.needed->d_tag = DT_NEEDED;
-        copy->plan.needed->d_un.d_val = copy->shim_name - copy->plan.strings;
-    }
     *copy->plan.note = (Elf64_Phdr){
         .p_type = PT_LOAD,
         .p_flags = PF_R | PF_X,
-        .p_offset = copy->plan.offset,
-        .p_vaddr = copy->plan.segment,
-        .p_paddr = copy->plan.segment,
+        .p_offset = here_in_file(copy, &copy->segment),
+        .p_vaddr = address,
+        .p_paddr = copy->header.begin,
         .p_filesz = size,
         .p_memsz = size,
         .p_align = COPY_PAGE,
@@ -149,32 +207,37 @@ static int copy_build(struct copy *copy, char *warning, size_t line_size)
 {
     struct frames frames;
     struct elf_image *image = &copy->image;
-    if (elf_image_load(image, copy->request->libc) < 0 || shim_check(copy) < 0 ||
-        libc_plan_make(&copy->plan, image) < 0 || unwind_load(&copy->unwind, image) < 0 ||
+    if (elf_image_load(image, copy->request->libc) < 0 || libc_plan_make(&copy->plan, image) < 0 ||
+        shim_load(copy) < 0 || unwind_load(&copy->unwind, image) < 0 ||
         code_load(&copy->map, image, &copy->unwind) < 0)
         return -1;
+    data_build(copy);
+    if (copy->data.failed || copy->segment.failed)
+        return elf_image_refuse(image, "no memory");
     header_begin(copy);
     if (trampolines_add(copy) < 0)
         return -1;
     ld_add(copy, warning, line_size);
-    shim_name_add(copy);
-    if (frames_write(&copy->segment, &copy->unwind, copy->trampolines, copy->header.patched,
-                     &frames) < 0)
+    if (frames_write(&copy->segment, &copy->unwind, shim_of(copy), copy->shim_base,
+                     copy->trampolines, copy->header.patched, &frames) < 0)
         return -1;
     segment_align(&copy->segment, 16, 0);
     copy->header.end = segment_here(&copy->segment);
     copy->layout = (struct symbols_layout){
-        .address = copy->plan.segment,
-        .offset = copy->plan.offset,
+        .address = copy->segment.address,
+        .offset = here_in_file(copy, &copy->segment),
+        .data_begin = copy->plan.data_begin,
+        .data_offset = copy->plan.data_offset,
         .code_end = copy->header.code_end,
         .header = frames.header,
         .header_size = frames.header_size,
     };
-    symbols_write(&copy->tail, copy->plan.offset + copy->segment.size, image, &copy->layout,
-                  copy->trampolines, copy->header.patched);
+    symbols_write(&copy->tail, copy->layout.offset + copy->segment.size, image, &copy->layout,
+                  shim_of(copy), copy->shim_base, copy->trampolines, copy->header.patched);
     if (copy->segment.failed || copy->tail.failed)
         return elf_image_refuse(image, "no memory, or it is too large");
-    memcpy(copy->segment.bytes, &copy->header, sizeof copy->header);
+    memcpy(copy->segment.bytes + (copy->header.begin - copy->segment.address), &copy->header,
+           sizeof copy->header);
     return image_change(copy, &frames);
 }
 
@@ -187,7 +250,8 @@ static int copy_write(struct copy *copy)
         return -1;
     }
     if (output_add(&output, copy->image.bytes, copy->image.size) < 0 ||
-        output_add(&output, zeros, copy->plan.offset - copy->image.size) < 0 ||
+        output_add(&output, zeros, copy->plan.data_offset - copy->image.size) < 0 ||
+        output_add(&output, copy->data.bytes, copy->data.size) < 0 ||
         output_add(&output, copy->segment.bytes, copy->segment.size) < 0 ||
         output_add(&output, copy->tail.bytes, copy->tail.size) < 0 || output_close(&output) < 0) {
         elf_image_refuse(&copy->image, "can't write %s: %s", output.temporary, output_why());
@@ -215,7 +279,9 @@ int copy_make(const struct copy_request *request, char *error, char *warning, si
     else
         snprintf(error, line_size, "%s: %s", request->libc, copy.image.error);
     free(copy.trampolines);
+    segment_free(&copy.data);
     segment_free(&copy.segment);
+    shim_image_free(&copy.shim);
     segment_free(&copy.tail);
     code_free(&copy.map);
     unwind_free(&copy.unwind);

@@ -7,7 +7,7 @@
 struct copy_request {
     const char *libc; /* the original */
     const char *copy; /* where the copy goes; replaced in one step */
-    const char *shim; /* absolute path of the shim; NULL: the copy pulls in none */
+    const char *shim; /* the shim's image; NULL: none, every call is run plainly */
     const char *ld;   /* ld.so; NULL: the one that libc names */
 };
 

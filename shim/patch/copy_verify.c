@@ -42,18 +42,22 @@ static int header_check(struct verifier *verifier)
         const Elf64_Phdr *segment = &image->segments[i];
         struct copy_header *header = &verifier->header;
         if (segment->p_type != PT_LOAD || segment->p_flags != (PF_R | PF_X) ||
-            segment->p_filesz < sizeof *header)
+            segment->p_filesz < sizeof *header ||
+            segment->p_paddr - segment->p_vaddr > segment->p_filesz - sizeof *header)
             continue;
-        memcpy(header, image->bytes + segment->p_offset, sizeof *header);
+        const uint64_t before = segment->p_paddr - segment->p_vaddr;
+        const uint64_t behind = segment->p_filesz - before;
+        memcpy(header, image->bytes + segment->p_offset + before, sizeof *header);
         if (header->magic != COPY_MAGIC)
             continue;
         if (header->layout != COPY_LAYOUT || header->size != sizeof *header)
             return elf_image_refuse(&verifier->image, "a copy of another version of Hirsel");
-        if (header->begin != segment->p_vaddr || header->end != header->begin + segment->p_filesz ||
+        if (header->begin != segment->p_paddr || header->end != header->begin + behind ||
             header->code < header->begin || header->code_end > header->end ||
-            header->ld_sites > segment->p_filesz ||
-            header->ld_count > (segment->p_filesz - header->ld_sites) / sizeof(struct copy_ld_site))
-            return fault(verifier, segment->p_vaddr, "wrong header");
+            header->ld_sites > behind ||
+            header->ld_count > (behind - header->ld_sites) / sizeof(struct copy_ld_site) ||
+            (header->shim ? header->shim_code != segment->p_vaddr : before != 0))
+            return fault(verifier, header->begin, "wrong header");
         return 0;
     }
     return elf_image_refuse(&verifier->image, "not a copy of libc");
@@ -310,15 +314,81 @@ static int counts_check(struct verifier *verifier)
     return 0;
 }
 
+static const Elf64_Phdr *data_of(const struct elf_image *image)
+{
+    for (unsigned i = 0; i < image->header->e_phnum; i++)
+        if (image->segments[i].p_type == PT_LOAD && (image->segments[i].p_flags & PF_W))
+            return &image->segments[i];
+    return NULL;
+}
+
+/* The shim is whole, and it is what ld.so calls. */
+static int shim_check(struct verifier *verifier)
+{
+    const struct elf_image *image = &verifier->image;
+    const struct copy_header *header = &verifier->header;
+    const Elf64_Phdr *dynamic = elf_image_segment(image, PT_DYNAMIC);
+    const uint8_t *entries =
+        dynamic ? elf_image_at(image, dynamic->p_vaddr, dynamic->p_filesz) : NULL;
+    uint64_t start = 0;
+    for (uint64_t at = 0; entries && at + sizeof(Elf64_Dyn) <= dynamic->p_filesz;
+         at += sizeof(Elf64_Dyn)) {
+        Elf64_Dyn entry;
+        memcpy(&entry, entries + at, sizeof entry);
+        if (entry.d_tag == DT_INIT)
+            start = entry.d_un.d_ptr;
+    }
+    if (header->shim && start != header->shim_start)
+        return fault(verifier, start, "ld.so is told another start of the shim");
+    if (!header->shim)
+        return 0;
+    if (header->shim > header->shim_code || header->shim_code > header->begin ||
+        start < header->shim_code || start >= header->begin)
+        return fault(verifier, header->begin, "wrong header");
+    const uint64_t data_size = header->shim_code - header->shim;
+    const uint64_t code_size = header->begin - header->shim_code;
+    const uint8_t *data = elf_image_at(image, header->shim, data_size);
+    const uint8_t *code = elf_image_at(image, header->shim_code, code_size);
+    if (!data || !code ||
+        copy_sum(copy_sum(COPY_SUM_BEGIN, data, data_size), code, code_size) != header->shim_sum)
+        return fault(verifier, header->shim, "damaged shim");
+    return 0;
+}
+
+/* libc's data is what it was, but for the shim's start; behind it are zeros up to the shim's. */
+static int data_check(struct verifier *verifier)
+{
+    const Elf64_Phdr *data = data_of(&verifier->image), *old = data_of(&verifier->original);
+    const struct elf_image *image = &verifier->image, *original = &verifier->original;
+    uint64_t names = 0;
+    if (!data || !old || data->p_vaddr != old->p_vaddr || data->p_filesz < old->p_memsz)
+        return elf_image_refuse(&verifier->image, "bad copy: its data is another");
+    const uint64_t end =
+        verifier->header.shim ? verifier->header.shim - data->p_vaddr : data->p_filesz;
+    if (end < old->p_memsz || end > data->p_filesz)
+        return elf_image_refuse(&verifier->image, "bad copy: its data is another");
+    const Elf64_Phdr *dynamic = elf_image_segment(original, PT_DYNAMIC);
+    for (uint64_t i = 0; i < end; i++) {
+        uint8_t before = i < old->p_filesz ? original->bytes[old->p_offset + i] : 0;
+        uint64_t address = data->p_vaddr + i;
+        if (image->bytes[data->p_offset + i] == before)
+            continue;
+        if (!dynamic || address - dynamic->p_vaddr >= dynamic->p_filesz)
+            return fault(verifier, address, "other data");
+        names++;
+    }
+    if (names > sizeof(Elf64_Dyn))
+        return elf_image_refuse(&verifier->image, "bad copy: its .dynamic is another");
+    return 0;
+}
+
 /* Of the original nothing was changed but the windows and the words that the copy needs changed. */
 static int difference_check(struct verifier *verifier)
 {
     const struct elf_image *image = &verifier->image, *original = &verifier->original;
     const Elf64_Phdr *text = image->text;
-    const Elf64_Phdr *dynamic = elf_image_segment(image, PT_DYNAMIC);
     uint64_t headers_end =
         image->header->e_phoff + image->header->e_phnum * (uint64_t)sizeof(Elf64_Phdr);
-    unsigned names = 0;
     if (!original->bytes)
         return 0;
     if (image->size < original->size)
@@ -328,16 +398,10 @@ static int difference_check(struct verifier *verifier)
             continue;
         if (i - text->p_offset < text->p_filesz && verifier->changed[i - text->p_offset])
             continue;
-        if (dynamic && i - dynamic->p_offset < dynamic->p_filesz) {
-            names++;
-            continue;
-        }
         return elf_image_refuse(&verifier->image, "bad copy: it differs from %s at byte 0x%lx",
                                 original->path, i);
     }
-    if (names > sizeof(Elf64_Dyn))
-        return elf_image_refuse(&verifier->image, "bad copy: its .dynamic is another");
-    return 0;
+    return data_check(verifier);
 }
 
 int copy_verify(const char *path, const char *original, char *error, size_t error_size)
@@ -362,7 +426,7 @@ int copy_verify(const char *path, const char *original, char *error, size_t erro
         elf_image_refuse(&verifier.image, "bad copy: no search table for unwinding");
         goto out;
     }
-    if (windows_check(&verifier) < 0 || counts_check(&verifier) < 0 ||
+    if (windows_check(&verifier) < 0 || counts_check(&verifier) < 0 || shim_check(&verifier) < 0 ||
         difference_check(&verifier) < 0)
         goto out;
     result = 0;

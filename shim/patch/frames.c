@@ -72,35 +72,74 @@ static int entry_write(struct segment *segment, const struct unwind_table *table
     return 0;
 }
 
+/* A search table as a linker made it. */
+struct header_view {
+    const uint8_t *pairs;
+    uint64_t address; /* what its distances count from */
+    uint32_t count;
+};
+
+static const char *header_read(const struct elf_image *image, struct header_view *view)
+{
+    const Elf64_Phdr *segment = elf_image_segment(image, PT_GNU_EH_FRAME);
+    const uint8_t *bytes =
+        segment ? elf_image_at(image, segment->p_vaddr, segment->p_filesz) : NULL;
+    if (!bytes || segment->p_filesz < 12 || memcmp(bytes, header_form, sizeof header_form) != 0)
+        return "unwind search table is not of a form that is known";
+    memcpy(&view->count, bytes + 8, sizeof view->count);
+    if ((segment->p_filesz - 12) / sizeof(struct header_pair) < view->count)
+        return "unwind search table is cut off";
+    view->pairs = bytes + 12;
+    view->address = segment->p_vaddr;
+    return NULL;
+}
+
+/* Takes a table's pairs over, of an image whose addresses begin at `base`. All code must lie in
+ * [*from, end); *from moves on behind what was taken. */
+static const char *pairs_take(struct segment *segment, uint64_t header,
+                              const struct header_view *view, uint64_t base, uint64_t *from,
+                              uint64_t end)
+{
+    for (uint32_t i = 0; i < view->count; i++) {
+        struct header_pair pair;
+        memcpy(&pair, view->pairs + i * sizeof pair, sizeof pair);
+        uint64_t code = base + view->address + (uint64_t)(int64_t)pair.code;
+        if (code < *from || code >= end)
+            return "unwind search table is not in order";
+        *from = code;
+        segment_distance(segment, header, code);
+        segment_distance(segment, header, base + view->address + (uint64_t)(int64_t)pair.entry);
+    }
+    return NULL;
+}
+
 static int header_write(struct segment *segment, const struct unwind_table *table,
+                        const struct elf_image *shim, uint64_t shim_base,
                         const struct trampoline *trampolines, size_t count, const uint64_t *entries)
 {
     struct elf_image *image = table->image;
     const Elf64_Shdr *frame = elf_image_section(image, ".eh_frame");
-    const Elf64_Phdr *old = elf_image_segment(image, PT_GNU_EH_FRAME);
-    const uint8_t *bytes = old ? elf_image_at(image, old->p_vaddr, old->p_filesz) : NULL;
-    uint64_t header = segment_here(segment), last = 0;
-    uint32_t old_count, own = 0;
-    struct header_pair pair;
-    if (!bytes || old->p_filesz < 12 || memcmp(bytes, header_form, sizeof header_form) != 0)
-        return elf_image_refuse(image, "its unwind search table is not of a form that is known");
-    memcpy(&old_count, bytes + 8, sizeof old_count);
-    if ((old->p_filesz - 12) / sizeof pair < old_count)
-        return elf_image_refuse(image, "its unwind search table is cut off");
+    uint64_t header = segment_here(segment), from = 0;
+    uint32_t own = 0;
+    struct header_view old, added = {.count = 0};
+    const char *wrong = header_read(image, &old);
+    if (wrong)
+        return elf_image_refuse(image, "its %s", wrong);
+    wrong = shim ? header_read(shim, &added) : NULL;
+    if (wrong)
+        return elf_image_refuse(image, "the shim's %s", wrong);
     for (size_t i = 0; i < count; i++)
         own += trampolines[i].site.unwind != NULL;
     segment_add(segment, header_form, sizeof header_form);
     segment_distance(segment, segment_here(segment), frame->sh_addr);
-    segment_u32(segment, old_count + own);
-    for (uint32_t i = 0; i < old_count; i++) {
-        memcpy(&pair, bytes + 12 + i * sizeof pair, sizeof pair);
-        uint64_t code = old->p_vaddr + (uint64_t)(int64_t)pair.code;
-        if (code < last || code >= segment->address)
-            return elf_image_refuse(image, "its unwind search table is not in order");
-        last = code;
-        segment_distance(segment, header, code);
-        segment_distance(segment, header, old->p_vaddr + (uint64_t)(int64_t)pair.entry);
-    }
+    segment_u32(segment, old.count + added.count + own);
+    wrong = pairs_take(segment, header, &old, 0, &from, segment->address);
+    if (wrong)
+        return elf_image_refuse(image, "its %s", wrong);
+    from = segment->address;
+    wrong = pairs_take(segment, header, &added, shim_base, &from, trampolines[0].begin);
+    if (wrong)
+        return elf_image_refuse(image, "the shim's %s", wrong);
     for (size_t i = 0; i < count; i++) {
         if (!trampolines[i].site.unwind)
             continue;
@@ -111,6 +150,7 @@ static int header_write(struct segment *segment, const struct unwind_table *tabl
 }
 
 int frames_write(struct segment *segment, const struct unwind_table *table,
+                 const struct elf_image *shim, uint64_t shim_base,
                  const struct trampoline *trampolines, size_t count, struct frames *frames)
 {
     int result = -1;
@@ -123,7 +163,7 @@ int frames_write(struct segment *segment, const struct unwind_table *table,
             goto out;
     segment_align(segment, 8, 0);
     frames->header = segment_here(segment);
-    if (header_write(segment, table, trampolines, count, entries) < 0)
+    if (header_write(segment, table, shim, shim_base, trampolines, count, entries) < 0)
         goto out;
     frames->header_size = segment_here(segment) - frames->header;
     result = 0;

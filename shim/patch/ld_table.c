@@ -77,7 +77,7 @@ static void sites_write(struct segment *segment, struct copy_header *header,
         trampoline_write_far(segment, map, header->slot, header->ld_slot, &sites->all[i]);
     }
     segment_align(segment, 8, 0);
-    header->ld_sites = (uint32_t)segment->size;
+    header->ld_sites = (uint32_t)(segment_here(segment) - header->begin);
     header->ld_count = (uint32_t)sites->count;
     for (size_t i = 0; i < sites->count; i++) {
         const struct site *site = &sites->all[i];

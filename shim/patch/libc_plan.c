@@ -8,6 +8,8 @@
 /* From 2.41 on, glibc cancels a system call if it was interrupted between two addresses; a
  * dispatcher is never between them. */
 #define VERSION_NEWEST 40
+/* All of it goes into the file. libc's is 80 kB. */
+#define DATA_MOST (16u << 20)
 
 static uint64_t page_down(uint64_t address)
 {
@@ -87,13 +89,12 @@ static int note_find(struct libc_plan *plan, struct elf_image *image)
 
 static int data_find(struct libc_plan *plan, struct elf_image *image)
 {
+    const Elf64_Phdr *last = NULL;
     for (unsigned i = 0; i < image->header->e_phnum; i++) {
         Elf64_Phdr *segment = &image->segments[i];
-        uint64_t end = page_up(segment->p_vaddr + segment->p_memsz);
         if (segment->p_type != PT_LOAD)
             continue;
-        if (end > plan->segment)
-            plan->segment = end;
+        last = segment;
         if (!(segment->p_flags & PF_W))
             continue;
         if (plan->data)
@@ -102,7 +103,16 @@ static int data_find(struct libc_plan *plan, struct elf_image *image)
     }
     if (!plan->data)
         return elf_image_refuse(image, "it has no writable segment");
-    plan->offset = page_up(image->size);
+    if (plan->data != last)
+        return elf_image_refuse(image, "its writable segment is not the last one");
+    plan->data_begin = page_down(plan->data->p_vaddr);
+    plan->data_end = page_up(plan->data->p_vaddr + plan->data->p_memsz);
+    plan->data_offset = page_up(image->size);
+    if (plan->data_end - plan->data_begin > DATA_MOST)
+        return elf_image_refuse(image, "its writable segment is too large");
+    if (plan->start < plan->data->p_vaddr ||
+        plan->start + sizeof(Elf64_Dyn) > plan->data->p_vaddr + plan->data->p_filesz)
+        return elf_image_refuse(image, "its .dynamic is not in its writable segment");
     return 0;
 }
 
@@ -117,9 +127,7 @@ static int slot_find(struct libc_plan *plan, struct elf_image *image)
     plan->slot = (file_end + 7) & ~7ull;
     if (!bss || bss->sh_addr < plan->slot + LIBC_PLAN_SLOTS || bss->sh_addr + bss->sh_size > end) {
         plan->slot = (end + 7) & ~7ull;
-        plan->slot_behind = true;
-        if (plan->segment < page_up(plan->slot + LIBC_PLAN_SLOTS))
-            plan->segment = page_up(plan->slot + LIBC_PLAN_SLOTS);
+        plan->data_end = page_up(plan->slot + LIBC_PLAN_SLOTS);
     }
     if (relro && plan->slot + LIBC_PLAN_SLOTS > page_down(relro->p_vaddr) &&
         plan->slot < page_up(relro->p_vaddr + relro->p_memsz))
@@ -135,20 +143,24 @@ static int dynamic_find(struct libc_plan *plan, struct elf_image *image)
         return elf_image_refuse(image, "it has no .dynamic");
     Elf64_Dyn *entries = (Elf64_Dyn *)bytes;
     size_t count = segment->p_filesz / sizeof *entries, used = 0;
-    uint64_t soname = 0;
+    const Elf64_Dyn *init = NULL;
+    uint64_t strings = 0, soname = 0;
     for (; used < count && entries[used].d_tag != DT_NULL; used++) {
+        if (entries[used].d_tag == DT_INIT)
+            init = &entries[used];
         if (entries[used].d_tag == DT_STRTAB)
-            plan->strings = entries[used].d_un.d_ptr;
+            strings = entries[used].d_un.d_ptr;
         if (entries[used].d_tag == DT_SONAME)
             soname = entries[used].d_un.d_val;
     }
-    const uint8_t *name = elf_image_at(image, plan->strings + soname, sizeof "libc.so.6");
-    if (!plan->strings || !soname || !name || memcmp(name, "libc.so.6", sizeof "libc.so.6") != 0)
+    const uint8_t *name = elf_image_at(image, strings + soname, sizeof "libc.so.6");
+    if (!strings || !soname || !name || memcmp(name, "libc.so.6", sizeof "libc.so.6") != 0)
         return elf_image_refuse(image, "it is not a libc.so.6");
     /* One must be left to end the table. */
-    if (used + 1 >= count)
-        return elf_image_refuse(image, "no spare entry in .dynamic for the shim's name");
-    plan->needed = &entries[used];
+    if (!init && used + 1 >= count)
+        return elf_image_refuse(image, "no spare entry in .dynamic for the shim's start");
+    plan->init = init ? init->d_un.d_ptr : 0;
+    plan->start = segment->p_vaddr + (init ? (uint64_t)(init - entries) : used) * sizeof *entries;
     return 0;
 }
 

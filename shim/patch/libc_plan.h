@@ -9,13 +9,13 @@
 
 struct libc_plan {
     uint64_t slot;           /* writable zero bytes that are nobody's */
-    bool slot_behind;        /* they lie behind .bss: the data segment must grow */
     Elf64_Phdr *data;        /* the writable segment */
     Elf64_Phdr *note;        /* the program header that becomes the new segment's */
-    Elf64_Dyn *needed;       /* the .dynamic entry that becomes DT_NEEDED */
-    uint64_t strings;        /* what DT_NEEDED counts from */
-    uint64_t segment;        /* address and ... */
-    uint64_t offset;         /* ... place in the file of the new segment */
+    uint64_t init;           /* DT_INIT as it was; 0: there was none */
+    uint64_t start;          /* address of the .dynamic entry that becomes or is DT_INIT */
+    uint64_t data_begin;     /* the page that the writable segment begins on, ... */
+    uint64_t data_end;       /* ... the one behind it, ... */
+    uint64_t data_offset;    /* ... and where in the file it goes: behind all else */
     const char *interpreter; /* ld.so, as libc itself names it; NULL: it does not */
 };
 

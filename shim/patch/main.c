@@ -10,9 +10,9 @@ static const char usage[] =
     "       patch-libc --verify COPY [LIBC]\n"
     "\n"
     "Makes COPY of the C library LIBC, with every system call going through a\n"
-    "dispatcher. SHIM, an absolute path, is the library that has it, and is loaded\n"
-    "with the copy. --ld names the ld.so that belongs to LIBC, if not the one that\n"
-    "LIBC names itself. --verify checks a copy, and against LIBC where it is given.\n";
+    "dispatcher. SHIM is the image that has it, and becomes a part of the copy. --ld\n"
+    "names the ld.so that belongs to LIBC, if not the one that LIBC names itself.\n"
+    "--verify checks a copy, and against LIBC where it is given.\n";
 
 int main(int argc, char **argv)
 {

@@ -25,20 +25,17 @@ static const char *function_name(const struct elf_image *image, uint64_t address
     return NULL;
 }
 
-static void symbols_add(struct segment *tail, struct segment *strings,
-                        const struct elf_image *image, const struct trampoline *trampolines,
-                        size_t count)
+static void trampolines_add(struct segment *tail, struct segment *strings,
+                            const struct elf_image *image, const struct trampoline *trampolines,
+                            size_t count)
 {
-    Elf64_Sym symbol = {0};
-    segment_add(tail, &symbol, sizeof symbol);
-    segment_byte(strings, 0);
     for (size_t i = 0; i < count; i++) {
         const struct trampoline *trampoline = &trampolines[i];
         const char *function = function_name(image, trampoline->site.call);
         char name[64];
         int length = snprintf(name, sizeof name, "%.32s@%lx", function ? function : "libc",
                               trampoline->site.call);
-        symbol = (Elf64_Sym){
+        Elf64_Sym symbol = {
             .st_name = (Elf64_Word)strings->size,
             .st_info = ELF64_ST_INFO(STB_LOCAL, STT_FUNC),
             .st_shndx = image->header->e_shnum,
@@ -47,6 +44,31 @@ static void symbols_add(struct segment *tail, struct segment *strings,
         };
         segment_add(tail, &symbol, sizeof symbol);
         segment_add(strings, name, (size_t)length + 1);
+    }
+}
+
+/* Its functions alone: where its data and debugging information are wanted, there is the file. */
+static void shim_add(struct segment *tail, struct segment *strings, const struct elf_image *shim,
+                     uint64_t shim_base, Elf64_Half section)
+{
+    const Elf64_Shdr *symbols = elf_image_section(shim, ".symtab");
+    const Elf64_Shdr *names = elf_image_section(shim, ".strtab");
+    if (!symbols || !names)
+        return;
+    for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= symbols->sh_size; at += sizeof(Elf64_Sym)) {
+        Elf64_Sym symbol;
+        memcpy(&symbol, shim->bytes + symbols->sh_offset + at, sizeof symbol);
+        if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_name >= names->sh_size)
+            continue;
+        const char *name = (const char *)shim->bytes + names->sh_offset + symbol.st_name;
+        size_t length = strnlen(name, names->sh_size - symbol.st_name);
+        symbol.st_name = (Elf64_Word)strings->size;
+        symbol.st_info = ELF64_ST_INFO(STB_LOCAL, STT_FUNC);
+        symbol.st_shndx = section;
+        symbol.st_value += shim_base;
+        segment_add(tail, &symbol, sizeof symbol);
+        segment_add(strings, name, length);
+        segment_byte(strings, 0);
     }
 }
 
@@ -62,16 +84,18 @@ static void sections_add(struct segment *tail, const struct elf_image *image,
             section.sh_addr = layout->header;
             section.sh_offset = layout->offset + (layout->header - layout->address);
             section.sh_size = layout->header_size;
-        }
+        } else if ((section.sh_flags & SHF_ALLOC) && section.sh_addr >= layout->data_begin)
+            section.sh_offset = layout->data_offset + (section.sh_addr - layout->data_begin);
         segment_add(tail, &section, sizeof section);
     }
     segment_add(tail, new_sections, new_count * sizeof *new_sections);
 }
 
 void symbols_write(struct segment *tail, uint64_t tail_offset, struct elf_image *image,
-                   const struct symbols_layout *layout, const struct trampoline *trampolines,
-                   size_t count)
+                   const struct symbols_layout *layout, const struct elf_image *shim,
+                   uint64_t shim_base, const struct trampoline *trampolines, size_t count)
 {
+    static const Elf64_Sym first;
     struct segment strings = {0};
     unsigned old_count = image->header->e_shnum;
     Elf64_Shdr names = image->sections[image->header->e_shstrndx];
@@ -87,15 +111,19 @@ void symbols_write(struct segment *tail, uint64_t tail_offset, struct elf_image 
         {.sh_name = base + NAME_SYMBOLS,
          .sh_type = SHT_SYMTAB,
          .sh_link = old_count + 2,
-         .sh_info = (Elf64_Word)count + 1, /* all are local */
          .sh_addralign = 8,
          .sh_entsize = sizeof(Elf64_Sym)},
         {.sh_name = base + NAME_STRINGS, .sh_type = SHT_STRTAB, .sh_addralign = 1},
     };
     segment_align(tail, 8, 0);
     sections[1].sh_offset = tail_offset + tail->size;
-    symbols_add(tail, &strings, image, trampolines, count);
+    segment_add(tail, &first, sizeof first);
+    segment_byte(&strings, 0);
+    trampolines_add(tail, &strings, image, trampolines, count);
+    if (shim)
+        shim_add(tail, &strings, shim, shim_base, image->header->e_shnum);
     sections[1].sh_size = tail_offset + tail->size - sections[1].sh_offset;
+    sections[1].sh_info = (Elf64_Word)(sections[1].sh_size / sizeof first); /* all are local */
     sections[2].sh_offset = tail_offset + tail->size;
     sections[2].sh_size = strings.size;
     segment_add(tail, strings.bytes, strings.size);

@@ -11,10 +11,14 @@
 
 static struct scratch scratch;
 static char error[1024], warning[1024];
+static const char *shim;
 
 static void setup(void)
 {
+    static char fixture[SCRATCH_PATH];
     scratch_make(&scratch);
+    snprintf(fixture, sizeof fixture, "%s", scratch_fixture("patch_shim.so"));
+    shim = fixture;
 }
 
 static void teardown(void)
@@ -22,9 +26,9 @@ static void teardown(void)
     scratch_remove(&scratch);
 }
 
-static int make(const char *libc, const char *copy, const char *shim)
+static int make(const char *libc, const char *copy, const char *image)
 {
-    const struct copy_request request = {.libc = libc, .copy = copy, .shim = shim};
+    const struct copy_request request = {.libc = libc, .copy = copy, .shim = image};
     error[0] = 0;
     return copy_make(&request, error, warning, sizeof error);
 }
@@ -80,7 +84,8 @@ static struct copy_header header_of(const char *copy)
         const Elf64_Phdr *segment = &image.segments[i];
         if (segment->p_type == PT_LOAD && segment->p_flags == (PF_R | PF_X) &&
             segment->p_vaddr != image.text->p_vaddr)
-            memcpy(&header, image.bytes + segment->p_offset, sizeof header);
+            memcpy(&header, image.bytes + segment->p_offset + (segment->p_paddr - segment->p_vaddr),
+                   sizeof header);
     }
     elf_image_free(&image);
     ck_assert_uint_eq(header.magic, COPY_MAGIC);
@@ -93,7 +98,7 @@ START_TEST(test_header)
     struct elf_image image;
     uint8_t id[COPY_BUILD_ID];
     const char *copy = scratch_name(&scratch, "libc.so.6");
-    ck_assert_msg(make(SCRATCH_LIBC, copy, "/nowhere/shim.so") == 0, "%s", error);
+    ck_assert_msg(make(SCRATCH_LIBC, copy, shim) == 0, "%s", error);
     ck_assert_str_eq(warning, "");
     struct copy_header header = header_of(copy);
     ck_assert_int_eq(stat(SCRATCH_LIBC, &status), 0);
@@ -119,6 +124,18 @@ START_TEST(test_header)
 }
 END_TEST
 
+/* Where in the file an address is. */
+static uint64_t offset_of(const char *copy, uint64_t address)
+{
+    struct elf_image image;
+    ck_assert_int_eq(elf_image_load(&image, copy), 0);
+    const uint8_t *place = elf_image_at(&image, address, 1);
+    ck_assert_ptr_nonnull(place);
+    uint64_t offset = (uint64_t)(place - image.bytes);
+    elf_image_free(&image);
+    return offset;
+}
+
 static unsigned files_in(const char *path)
 {
     unsigned count = 0;
@@ -137,7 +154,7 @@ START_TEST(test_replaced_in_one_step)
     ck_assert_msg(make(SCRATCH_LIBC, copy, NULL) == 0, "%s", error);
     int old = open(copy, O_RDONLY);
     ck_assert_int_eq(fstat(old, &before), 0);
-    ck_assert_msg(make(SCRATCH_LIBC, copy, "/nowhere/shim.so") == 0, "%s", error);
+    ck_assert_msg(make(SCRATCH_LIBC, copy, shim) == 0, "%s", error);
     ck_assert_int_eq(stat(copy, &after), 0);
     ck_assert_uint_ne(before.st_ino, after.st_ino);
     ck_assert_int_eq(fstat(old, &after), 0);
@@ -151,10 +168,10 @@ START_TEST(test_replaced_in_one_step)
 }
 END_TEST
 
-static void refused(const char *libc, const char *shim, const char *why)
+static void refused(const char *libc, const char *image, const char *why)
 {
     const char *copy = scratch_name(&scratch, "copy");
-    ck_assert_msg(make(libc, copy, shim) == -1, "%s was taken", libc);
+    ck_assert_msg(make(libc, copy, image) == -1, "%s was taken", libc);
     ck_assert_msg(strstr(error, why) != NULL, "\"%s\", not \"%s\"", error, why);
     ck_assert_ptr_null(strchr(error, '\n'));
     ck_assert_int_eq(access(copy, F_OK), -1);
@@ -175,8 +192,10 @@ START_TEST(test_refused_files)
     refused("/lib/x86_64-linux-gnu/libm.so.6", NULL, "not a libc.so.6");
     refused(SCRATCH_LD, NULL, "not a libc.so.6");
     refused("/proc/self/exe", NULL, "not a libc.so.6");
-    refused(SCRATCH_LIBC, "shim.so", "absolute");
-    refused(SCRATCH_LIBC, "/a/$ORIGIN/shim.so", "absolute");
+    refused(SCRATCH_LIBC, "/nowhere/shim.so", "the shim /nowhere/shim.so: can't open it");
+    refused(SCRATCH_LIBC, file, "not an ELF file");
+    refused(SCRATCH_LIBC, "/lib/x86_64-linux-gnu/libm.so.6", "not linked as a shim");
+    refused(SCRATCH_LIBC, SCRATCH_LIBC, "not linked as a shim");
     const char *copy = scratch_name(&scratch, "first");
     ck_assert_msg(make(SCRATCH_LIBC, copy, NULL) == 0, "%s", error);
     refused(copy, NULL, "a copy already");
@@ -252,6 +271,30 @@ START_TEST(test_refused_variants)
 }
 END_TEST
 
+/* Older ones have a DT_INIT of their own: the shim calls it. */
+START_TEST(test_libc_start)
+{
+    struct variant variant = variant_make();
+    Elf64_Dyn *entry = NULL;
+    for (unsigned i = 0; i < variant.header->e_phnum; i++)
+        if (variant.segments[i].p_type == PT_DYNAMIC)
+            entry = (Elf64_Dyn *)(variant.bytes + variant.segments[i].p_offset);
+    ck_assert_ptr_nonnull(entry);
+    while (entry->d_tag != DT_NULL)
+        entry++;
+    *entry = (Elf64_Dyn){.d_tag = DT_INIT, .d_un.d_ptr = 0x12345};
+    const char *path = scratch_name(&scratch, "variant");
+    const char *copy = scratch_name(&scratch, "copy");
+    scratch_write(path, variant.bytes, variant.size);
+    for (int with_shim = 0; with_shim <= 1; with_shim++) {
+        ck_assert_msg(make(path, copy, with_shim ? shim : NULL) == 0, "%s", error);
+        ck_assert_uint_eq(header_of(copy).libc_start, with_shim ? 0x12345 : 0);
+        ck_assert_msg(copy_verify(copy, path, error, sizeof error) == 0, "%s", error);
+    }
+    free(variant.bytes);
+}
+END_TEST
+
 START_TEST(test_cut_off)
 {
     struct variant variant = variant_make();
@@ -318,13 +361,12 @@ START_TEST(test_check_sees)
     size_t size;
     const char *copy = scratch_name(&scratch, "libc.so.6");
     const char *bad = scratch_name(&scratch, "bad");
-    ck_assert_msg(make(SCRATCH_LIBC, copy, "/nowhere/shim.so") == 0, "%s", error);
+    ck_assert_msg(make(SCRATCH_LIBC, copy, shim) == 0, "%s", error);
     struct copy_header header = header_of(copy);
     uint8_t *bytes = scratch_read(copy, &size), *old = scratch_read(SCRATCH_LIBC, &size);
-    const size_t old_size = size;
     free(bytes);
     bytes = scratch_read(copy, &size);
-    const uint64_t offset = (old_size + 4095) & ~4095ull;
+    const uint64_t offset = offset_of(copy, header.begin);
     srandom(7);
     /* The trampolines' code; between them is fill that is no one's business. */
     for (unsigned i = 0; i < 60; i++) {
@@ -347,14 +389,24 @@ START_TEST(test_check_sees)
     }
     /* The header. */
     static const size_t fields[] = {
-        offsetof(struct copy_header, magic),   offsetof(struct copy_header, layout),
-        offsetof(struct copy_header, begin),   offsetof(struct copy_header, end),
-        offsetof(struct copy_header, slot),    offsetof(struct copy_header, ld_slot),
-        offsetof(struct copy_header, code),    offsetof(struct copy_header, code_end),
-        offsetof(struct copy_header, patched), offsetof(struct copy_header, moved),
+        offsetof(struct copy_header, magic),    offsetof(struct copy_header, layout),
+        offsetof(struct copy_header, begin),    offsetof(struct copy_header, end),
+        offsetof(struct copy_header, slot),     offsetof(struct copy_header, ld_slot),
+        offsetof(struct copy_header, code),     offsetof(struct copy_header, code_end),
+        offsetof(struct copy_header, patched),  offsetof(struct copy_header, moved),
+        offsetof(struct copy_header, shim),     offsetof(struct copy_header, shim_code),
+        offsetof(struct copy_header, shim_sum), offsetof(struct copy_header, shim_start),
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         spoilt(bad, bytes, size, offset + fields[i], (uint8_t)(bytes[offset + fields[i]] + 64));
+    /* libc's data and what is zero in it, the shim's data and code. */
+    const uint64_t begins[] = {header.slot - 4096, header.slot, header.shim, header.shim_code};
+    const uint64_t ends[] = {header.slot, header.shim, header.shim_code, header.begin};
+    for (unsigned i = 0; i < 80; i++) {
+        uint64_t address = begins[i % 4] + (uint64_t)random() % (ends[i % 4] - begins[i % 4]);
+        uint64_t at = offset_of(copy, address);
+        spoilt(bad, bytes, size, at, (uint8_t)(bytes[at] + 1));
+    }
     free(bytes);
     free(old);
     ck_assert_int_eq(copy_verify(SCRATCH_LIBC, NULL, error, sizeof error), -1);
@@ -373,6 +425,7 @@ int main(void)
     tcase_add_test(copy, test_replaced_in_one_step);
     tcase_add_test(copy, test_refused_files);
     tcase_add_test(copy, test_refused_variants);
+    tcase_add_test(copy, test_libc_start);
     tcase_add_test(copy, test_cut_off);
     tcase_add_loop_test(copy, test_damaged, 0, 3);
     tcase_add_test(copy, test_check_sees);
