@@ -1,5 +1,6 @@
 # net: the network of a session; and the tests of its other half, in shim/core.
-NET_CORE := $(patsubst %.c,$(B)/obj/%.o,$(wildcard shim/core/net*.c)) $(B)/obj/shim/core/text.o
+NET_CORE := $(patsubst %.c,$(B)/obj/%.o,$(wildcard shim/core/net*.c)) \
+            $(addprefix $(B)/obj/shim/core/,memory.o text.o)
 
 UNIT_LINK_net_name := $(B)/obj/shim/core/net_name.o
 UNIT_LINK_net_call := $(NET_CORE)

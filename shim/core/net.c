@@ -2,6 +2,7 @@
 #include <linux/if_alg.h>
 #include <sys/syscall.h>
 
+#include "shim/core/memory.h"
 #include "shim/core/net.h"
 #include "shim/core/net_calls.h"
 

@@ -24,13 +24,7 @@ static inline long call_native(long number, const long arguments[6])
                        arguments[5]);
 }
 
-/* net_memory.c: the program's memory, which may be anything. */
-
-/* Copy from the program: false where it can't be read (the kernel then says EFAULT). At most a
- * page. */
-bool memory_read(void *to, long from, size_t length);
-/* Whether an int can be written there; it is overwritten. Any socket will do. */
-bool memory_writable(long at, long socket);
+/* net_memory.c: socket addresses in the program's memory. */
 
 /* What a program's socket address is for us. */
 enum net_family {

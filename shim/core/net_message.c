@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "shim/core/memory.h"
 #include "shim/core/net_calls.h"
 
 #define MESSAGES_MAX 1024u /* as the kernel has it (UIO_MAXIOV) */

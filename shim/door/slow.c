@@ -545,6 +545,10 @@ long path_to_host(int directory, const char *path, unsigned options, char *host,
     }
     if (result == 0 && walk->entry != NULL && walk->entry->kind == SPACE_HIDE)
         result = options & WALK_FOLLOW ? -ENOENT : -EPERM;
+    if (result == 0 && (options & WALK_NAME) && walk->missing && walk->slash)
+        result = -ENOENT;
+    if (result == 0 && (options & WALK_NAME) && walk->missing && walk->read_only)
+        result = -EROFS;
     if (result == 0 && walk->place == PLACE_RESERVED)
         result = -ENOENT;
     if (result == 0 && walk->place == PLACE_HOST)

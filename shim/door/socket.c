@@ -1,176 +1,284 @@
-/* Calls with socket addresses: paths of Unix sockets are paths; addresses of a space whose network
- * is not the host's are dealt with in shim/core/net.c. */
+/* Calls with socket addresses: the names of Unix sockets are paths, both ways; addresses of a space
+ * whose network is not the host's are dealt with in shim/core/net.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/un.h>
 
-#include "shim/core/lane.h"
+#include "shim/core/memory.h"
 #include "shim/core/net.h"
+#include "shim/core/net_calls.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
+#include "shim/core/unix_name.h"
 #include "shim/door/door.h"
 
-#define PATH_START offsetof(struct sockaddr_un, sun_path)
-/* Of an address's path, with a NUL. */
-#define UNIX_PATH_SIZE (sizeof((struct sockaddr_un *)0)->sun_path + 1)
+#define MESSAGES_MAX 1024u /* as the kernel has it (UIO_MAXIOV) */
 
-/* Copy from an address that may be bad. 0 or -EFAULT. */
-static long memory_read(void *to, const void *from, size_t length)
+/* The call with the addresses of the space's network. */
+static long network_call(long number, const long arguments[6])
 {
-    struct iovec here = {to, length}, there = {(void *)(uintptr_t)from, length};
-    long self = system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    long got = system_call(SYS_process_vm_readv, self, (long)&here, 1, (long)&there, 1, 0);
-    return got == (long)length ? 0 : -EFAULT;
+    const volatile struct space_net *net = the_shim.core.net;
+    if (__atomic_load_n(&net->mode, __ATOMIC_RELAXED) != SPACE_NET_HOST)
+        return net_call(net, number, arguments);
+    return call_native(number, arguments);
 }
 
-/* The path of a named Unix address, with a NUL; 0 if it is one. */
-static long address_path(const void *address, size_t length, char path[UNIX_PATH_SIZE])
-{
-    struct sockaddr_un copy;
-    if (address == NULL || length <= PATH_START || length > sizeof copy)
-        return -EINVAL;
-    bytes_clear(&copy, sizeof copy);
-    long result = memory_read(&copy, address, length);
-    if (result < 0)
-        return result;
-    if (copy.sun_family != AF_UNIX || copy.sun_path[0] == '\0')
-        return -EINVAL;
-    size_t path_length = length - PATH_START;
-    bytes_copy(path, copy.sun_path, path_length);
-    path[path_length] = '\0';
-    return 0;
-}
+/* ---- addresses that go out ---- */
 
-/* An address for a host path of any length: a long one goes by way of its directory. */
-static long address_make(struct sockaddr_un *address, char *host, int *directory)
-{
-    size_t length = text_length(host);
-    *directory = -1;
-    bytes_clear(address, sizeof *address);
-    address->sun_family = AF_UNIX;
-    if (length < sizeof address->sun_path) {
-        bytes_copy(address->sun_path, host, length + 1);
-        return 0;
-    }
-    size_t name = length;
-    while (name > 0 && host[name - 1] != '/')
-        name--;
-    if (length - name > 64)
-        return -ENAMETOOLONG;
-    host[name - 1] = '\0';
-    long opened =
-        lane_call(SYS_openat, AT_FDCWD, (long)host, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
-    if (opened < 0)
-        return opened;
-    *directory = (int)opened;
-    bytes_copy(address->sun_path, "/proc/self/fd/", 14);
-    size_t at = 14 + text_put_number(address->sun_path + 14, (uint64_t)opened);
-    address->sun_path[at++] = '/';
-    bytes_copy(address->sun_path + at, host + name, length - name + 1);
-    return 0;
-}
+/* An address as the program gives it, and the call with another one in its place. */
+struct outgoing {
+    long number;
+    const long *arguments;
+    long address;
+    long length;
+    /* sendmsg: a copy of its message; else which argument the address is, its length the next. */
+    struct msghdr *message;
+    int at;
+};
 
-/* The call again, with the address that the session's path leads to. `at`: which argument. */
-static long call_with_path(long number, const long arguments[6], int at, const char *path)
+static long outgoing_call(const struct outgoing *out, struct sockaddr_un *address, long length)
 {
     long changed[6];
+    bytes_copy(changed, out->arguments, sizeof changed);
+    if (out->message == NULL) {
+        changed[out->at] = (long)address;
+        changed[out->at + 1] = length;
+    } else {
+        out->message->msg_name = address;
+        out->message->msg_namelen = (socklen_t)length;
+        changed[1] = (long)out->message;
+    }
+    return call_native(out->number, changed);
+}
+
+/* The call with the address of the file that the session's path leads to. */
+static long outgoing_walk(const struct outgoing *out, const char *path)
+{
     struct sockaddr_un address;
-    int directory = -1;
     char *host = scratch_take(PATH_LIMIT);
     if (host == NULL)
         return -ENOMEM;
-    long result = path_to_host(AT_FDCWD, path, number == SYS_bind ? 0 : WALK_FOLLOW, host, NULL);
+    unsigned options = out->number == SYS_bind ? WALK_NAME : WALK_FOLLOW;
+    long result = path_to_host(AT_FDCWD, path, options, host, NULL);
     if (result == 0)
-        result = address_make(&address, host, &directory);
-    if (result == 0) {
-        bytes_copy(changed, arguments, sizeof changed);
-        changed[at] = (long)&address;
-        changed[at + 1] = (long)(PATH_START + text_length(address.sun_path) + 1);
-        result = call_whole(number, changed);
-    }
-    if (directory >= 0)
-        system_call(SYS_close, directory, 0, 0, 0, 0, 0);
+        result = unix_name_out(&the_shim.core, host, &address);
+    if (result > 0)
+        result = outgoing_call(out, &address, result);
     scratch_give(host, PATH_LIMIT);
     return result;
 }
 
-/* bind, connect, sendto: an address goes out. */
-static long call_out(long number, const long arguments[6], int at, const struct view *view)
+/* bind, connect, sendto, sendmsg. */
+static long outgoing_send(const struct outgoing *out, const struct view *view)
 {
-    char path[UNIX_PATH_SIZE];
-    if (address_path((const void *)arguments[at], (size_t)arguments[at + 1], path) < 0)
-        return call_whole(number, arguments);
-    bool direct =
-        text_find(view->table, AT_FDCWD, path) == TEXT_CLEAR &&
-        (!links_matter(view, path) || path_is_direct(AT_FDCWD, path, number != SYS_bind) != -ELOOP);
+    struct sockaddr_un address;
+    char path[UNIX_PATH_SIZE + 1];
+    bool making = out->number == SYS_bind;
+    if (out->length <= (long)UNIX_PATH_START || out->length > (long)sizeof address ||
+        !memory_read(&address, out->address, (size_t)out->length) ||
+        !unix_name_path(&address, (size_t)out->length, path))
+        return network_call(out->number, out->arguments);
+    bool direct = text_find(view->table, AT_FDCWD, path) == TEXT_CLEAR &&
+                  !(making && view->table != NULL && table_has_read_only(view->table)) &&
+                  (!links_matter(view, path) || path_is_direct(AT_FDCWD, path, !making) != -ELOOP);
     if (!direct)
-        return call_with_path(number, arguments, at, path);
-    long result = call_whole(number, arguments);
-    if (result == -ENOENT)
-        return call_with_path(number, arguments, at, path);
+        return outgoing_walk(out, path);
+    /* What was read is what is sent: the program's own bytes may change meanwhile. */
+    long result = outgoing_call(out, &address, out->length);
+    return result == -ENOENT ? outgoing_walk(out, path) : result;
+}
+
+static long address_send(long number, const long arguments[6], int at, const struct view *view)
+{
+    struct outgoing out = {
+        .number = number,
+        .arguments = arguments,
+        .address = arguments[at],
+        .length = (int)arguments[at + 1],
+        .at = at,
+    };
+    return outgoing_send(&out, view);
+}
+
+static long message_send(const long arguments[6], const struct view *view)
+{
+    struct msghdr message;
+    if (!memory_read(&message, arguments[1], sizeof message) || message.msg_name == NULL)
+        return network_call(SYS_sendmsg, arguments);
+    struct outgoing out = {
+        .number = SYS_sendmsg,
+        .arguments = arguments,
+        .address = (long)message.msg_name,
+        .length = (int)message.msg_namelen,
+        .message = &message,
+    };
+    return outgoing_send(&out, view);
+}
+
+static bool is_unix(long descriptor)
+{
+    return socket_option(descriptor, SOL_SOCKET, SO_DOMAIN) == AF_UNIX;
+}
+
+/* sendmmsg, one by one as the kernel does. */
+static long messages_send(const long arguments[6], const struct view *view)
+{
+    if (!is_unix(arguments[0]))
+        return network_call(SYS_sendmmsg, arguments);
+    unsigned long count = (unsigned)arguments[2];
+    if (count > MESSAGES_MAX)
+        count = MESSAGES_MAX;
+    unsigned long sent = 0;
+    long result = 0;
+    for (; sent < count; sent++) {
+        long at = arguments[1] + (long)(sent * sizeof(struct mmsghdr));
+        long length_at = at + (long)offsetof(struct mmsghdr, msg_len);
+        const long one[6] = {arguments[0], at, arguments[3], 0, 0, 0};
+        result = memory_writable(length_at, arguments[0]) ? message_send(one, view) : -EFAULT;
+        if (system_failed(result))
+            break;
+        *(unsigned *)length_at = (unsigned)result;
+    }
+    return sent > 0 ? (long)sent : result;
+}
+
+/* ---- addresses that come in ---- */
+
+/* Where the program wants an address. */
+struct incoming {
+    long address;
+    long length_at;
+    uint32_t room;
+};
+
+static bool incoming_read(struct incoming *in, long address, long length_at)
+{
+    in->address = address;
+    in->length_at = length_at;
+    return address != 0 && length_at != 0 && memory_read(&in->room, length_at, sizeof in->room);
+}
+
+/* The kernel has written an address there: say what the session calls it. `whole`: a socket and the
+ * call that tell it again where the program's room was too small; or -1. */
+static void incoming_translate(const struct incoming *in, long whole, long number,
+                               const struct view *view)
+{
+    struct sockaddr_un address;
+    uint32_t length;
+    bytes_copy(&length, (const void *)in->length_at, sizeof length);
+    if (length <= UNIX_PATH_START + 1 || length > sizeof address)
+        return;
+    uint32_t got = length < in->room ? length : in->room;
+    socklen_t room = sizeof address;
+    if (got == length)
+        bytes_copy(&address, (const void *)in->address, got);
+    else if (whole < 0 || system_call(number, whole, (long)&address, (long)&room, 0, 0, 0) != 0 ||
+             room != length)
+        return;
+    length = (uint32_t)unix_name_in(&the_shim.caller, view->table, &address, length);
+    if (length == 0)
+        return;
+    /* There may be less than the program says that there is. */
+    got = length < in->room ? length : in->room;
+    if (the_shim.caller.write(&the_shim.caller, (void *)in->address, &address, got) == 0)
+        bytes_copy((void *)in->length_at, &length, sizeof length);
+}
+
+static long address_receive(long number, const long arguments[6], int at, const struct view *view)
+{
+    struct incoming in;
+    bool wanted = incoming_read(&in, arguments[at], arguments[at + 1]);
+    long result = network_call(number, arguments);
+    if (!wanted || system_failed(result))
+        return result;
+    bool own = number == SYS_getsockname || number == SYS_getpeername;
+    bool accepted = number == SYS_accept || number == SYS_accept4;
+    incoming_translate(&in,
+                       own        ? arguments[0]
+                       : accepted ? result
+                                  : -1,
+                       own ? number : SYS_getpeername, view);
     return result;
 }
 
-/* getsockname, getpeername, accept: an address came in. */
-static void address_translate(void *address, const unsigned *given, const struct view *view)
+static bool message_read(struct incoming *in, long at)
 {
-    struct sockaddr_un *local = address;
-    if (address == NULL || given == NULL || *given <= PATH_START + 1 || *given > sizeof *local ||
-        local->sun_family != AF_UNIX || local->sun_path[0] != '/')
-        return;
-    size_t length = 0;
-    while (length < *given - PATH_START && local->sun_path[length] != '\0')
-        length++;
-    const struct space_entry *bind = table_bind_of_host(view->table, local->sun_path, length);
-    if (bind == NULL)
-        return;
-    size_t behind = length - bind->target_length;
-    if (bind->path_length + behind + 1 > *given - PATH_START)
-        return; /* would be longer than what the caller was told fits */
-    char tail[sizeof local->sun_path];
-    bytes_copy(tail, local->sun_path + bind->target_length, behind);
-    bytes_copy(local->sun_path, table_text(view->table, bind->path), bind->path_length);
-    bytes_copy(local->sun_path + bind->path_length, tail, behind);
-    local->sun_path[bind->path_length + behind] = '\0';
+    struct msghdr message;
+    if (!memory_read(&message, at, sizeof message) || message.msg_name == NULL)
+        return false;
+    in->address = (long)message.msg_name;
+    in->length_at = at + (long)offsetof(struct msghdr, msg_namelen);
+    in->room = message.msg_namelen;
+    return true;
+}
+
+static long message_receive(const long arguments[6], const struct view *view)
+{
+    struct incoming in;
+    bool wanted = message_read(&in, arguments[1]);
+    long result = network_call(SYS_recvmsg, arguments);
+    if (wanted && !system_failed(result))
+        incoming_translate(&in, -1, 0, view);
+    return result;
+}
+
+static long messages_receive(const long arguments[6], const struct view *view)
+{
+    unsigned long count = (unsigned)arguments[2];
+    if (count > MESSAGES_MAX)
+        count = MESSAGES_MAX;
+    const size_t size = MESSAGES_MAX * sizeof(struct incoming);
+    struct incoming *in = count > 0 && is_unix(arguments[0]) ? scratch_take(size) : NULL;
+    if (in == NULL)
+        return network_call(SYS_recvmmsg, arguments);
+    for (unsigned long i = 0; i < count; i++)
+        if (!message_read(&in[i], arguments[1] + (long)(i * sizeof(struct mmsghdr))))
+            in[i].room = 0;
+    long result = network_call(SYS_recvmmsg, arguments);
+    for (long i = 0; i < result; i++)
+        if (in[i].room > 0)
+            incoming_translate(&in[i], -1, 0, view);
+    scratch_give(in, size);
+    return result;
 }
 
 long socket_call(long number, const long arguments[6])
 {
-    const struct core *core = &the_shim.core;
-    if (__atomic_load_n(&core->net->mode, __ATOMIC_RELAXED) != SPACE_NET_HOST) {
-        char path[UNIX_PATH_SIZE];
-        bool unix_path = (number == SYS_bind || number == SYS_connect) &&
-                         address_path((const void *)arguments[1], (size_t)arguments[2], path) == 0;
-        if (!unix_path)
-            return net_call(core->net, number, arguments);
-    }
     struct view view = view_get();
-    if (view.table == NULL && !view.places)
-        return call_whole(number, arguments);
-    long result;
-    switch (number) {
-    case SYS_bind:
-    case SYS_connect:
-        return call_out(number, arguments, 1, &view);
-    case SYS_sendto:
-        /* Natively first: sending is frequent, and almost always to the connected peer. */
-        result = call_whole(number, arguments);
-        if (result == -ENOENT && arguments[4] != 0)
-            return call_out(number, arguments, 4, &view);
-        return result;
-    case SYS_getsockname:
-    case SYS_getpeername:
-    case SYS_accept:
-    case SYS_accept4:
-        result = call_whole(number, arguments);
-        if (result >= 0 && view.table != NULL)
-            address_translate((void *)arguments[1], (const unsigned *)arguments[2], &view);
-        return result;
-    default:
-        return call_whole(number, arguments);
+    if (view.table != NULL || view.places) {
+        switch (number) {
+        case SYS_bind:
+        case SYS_connect:
+            return address_send(number, arguments, 1, &view);
+        case SYS_sendto:
+            return arguments[4] == 0 ? network_call(number, arguments)
+                                     : address_send(number, arguments, 4, &view);
+        case SYS_sendmsg:
+            return message_send(arguments, &view);
+        case SYS_sendmmsg:
+            return messages_send(arguments, &view);
+        default:
+            break;
+        }
     }
+    if (view.table != NULL && view.binds) {
+        switch (number) {
+        case SYS_getsockname:
+        case SYS_getpeername:
+        case SYS_accept:
+        case SYS_accept4:
+            return address_receive(number, arguments, 1, &view);
+        case SYS_recvfrom:
+            return address_receive(number, arguments, 4, &view);
+        case SYS_recvmsg:
+            return message_receive(arguments, &view);
+        case SYS_recvmmsg:
+            return messages_receive(arguments, &view);
+        default:
+            break;
+        }
+    }
+    return network_call(number, arguments);
 }

@@ -171,10 +171,19 @@ session_stop
 hirsel settrans --session few -c few.node archive "$WORK/tree.tar"
 directory=$(session_directory few)
 check 'servers with 40 descriptors: 1,000 connections held at once' timeout 60 python3 "$hostile" client "$directory/fs" hold
-# The kernel holds what all of the user's processes have in flight against these servers' limit of 40
-# (ETOOMANYREFS): what tests beside this one have on its way must arrive first.
-await 30 hirsel run --session few -- cat few.node/tree/file
 prints 'and all is served after it' "$(seq 100)" hirsel run --session few -- cat few.node/tree/file
+# The kernel holds what all of the user's processes have in flight against these servers' limit of 40
+# (ETOOMANYREFS): they wait for it.
+python3 -c '
+import array, socket, time
+one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 60))])
+open("flying", "w").close()
+time.sleep(2)' &
+flight=$!
+await 10 test -e flying
+prints 'and while others have more descriptors in flight than they may have' "$(seq 100)" hirsel run --session few -- cat few.node/tree/file
+wait $flight
 check 'stop' hirsel stop few
 
 # A full disk: the session's folder on a file system of 2 MiB, where this user may mount one.
