@@ -1,16 +1,182 @@
 /* The last step into a session: what is named in the session must be looked up in it, so that step
  * has the shim below it already, which hirsel(1) does not.
  *
- *   enter PIPE COMMAND [ARG…]    become COMMAND; if that fails, write the errno to PIPE
- *   enter --check                succeed if the C library below is a patched copy */
+ *   enter SOCKET COMMAND [ARG…]   become COMMAND, as enter.h says
+ *   enter --check                 succeed if the C library below is a patched copy */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "fence/fence.h"
+#include "shell/enter.h"
+#include "shell/passing.h"
+
+struct enter {
+    int attendant; /* the socket to it */
+    struct enter_plan plan;
+    struct fence_policy policy;
+};
+
+static _Noreturn void enter_fail(const struct enter *enter, int kind, int error)
+{
+    struct enter_report report = {.kind = kind, .value = error};
+
+    passing_send(enter->attendant, &report, sizeof report, -1, 0);
+    _exit(kind == ENTER_NO_EXEC ? 127 : 125);
+}
+
+static void plan_read(struct enter *enter)
+{
+    static uint8_t message[ENTER_PLAN_MAX];
+    ssize_t length = read(enter->attendant, message, sizeof message);
+    int error;
+
+    if (length < (ssize_t)sizeof enter->plan)
+        _exit(125);
+    memcpy(&enter->plan, message, sizeof enter->plan);
+    error = fence_policy_unpack(&enter->policy, message + sizeof enter->plan,
+                                (size_t)length - sizeof enter->plan);
+    if (error != 0)
+        enter_fail(enter, ENTER_FAILED, error);
+}
+
+/* Until the attendant says go on; it leaves where that is not to be. */
+static void word_wait(const struct enter *enter)
+{
+    struct enter_word word;
+    ssize_t length;
+
+    do
+        length = read(enter->attendant, &word, sizeof word);
+    while (length < 0 && errno == EINTR);
+    if (length <= 0)
+        _exit(125);
+}
+
+/* Sends the listener from beside the filter: nobody answers yet what the filter would ask about. It
+ * has our descriptors, hears which one it is, and ends. */
+static _Noreturn void courier_run(const struct enter *enter, int number_from, pid_t parent)
+{
+    struct enter_report report = {.kind = ENTER_LISTENER};
+    int listener;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if ((pid_t)syscall(SYS_getppid) == parent &&
+        read(number_from, &listener, sizeof listener) == sizeof listener)
+        passing_send(enter->attendant, &report, sizeof report, listener, 0);
+    _exit(0);
+}
+
+static pid_t courier_start(const struct enter *enter, int number_from)
+{
+    pid_t parent = getpid();
+    pid_t courier = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (courier == 0)
+        courier_run(enter, number_from, parent);
+    return courier;
+}
+
+/* 0: the filter is there, and its listener with the attendant. */
+static int filter_install(struct enter *enter, int landlock)
+{
+    struct fence_options options =
+        fence_policy_options(&enter->policy, (enter->plan.flags & ENTER_NETWORK) != 0, landlock);
+    int number[2], listener = -1;
+    pid_t courier;
+    int error;
+
+    if (pipe2(number, O_CLOEXEC) != 0)
+        return errno;
+    courier = courier_start(enter, number[0]);
+    if (courier < 0)
+        return errno;
+    error = fence_filter_install(&options, &listener);
+    if (error == 0 && write(number[1], &listener, sizeof listener) != sizeof listener)
+        error = errno;
+    /* It shares the pipe's ends: their closing would tell it nothing. */
+    if (error != 0)
+        kill(courier, SIGKILL);
+    while (waitpid(courier, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    if (listener >= 0)
+        close(listener);
+    close(number[0]);
+    close(number[1]);
+    return error;
+}
+
+/* Landlock, and all other authority that a user's process may have. The version in force. */
+static int fence_up(struct enter *enter)
+{
+    struct enter_report report = {.kind = ENTER_UNFENCED};
+    unsigned missing = 0;
+    int error;
+
+    if (!enter->policy.confined)
+        return 0;
+    error = fence_capabilities_drop();
+    if (error == 0)
+        error = fence_policy_enforce(&enter->policy, (enter->plan.flags & ENTER_NETWORK) != 0,
+                                     &missing);
+    if (error != 0)
+        enter_fail(enter, ENTER_FAILED, error);
+    if (missing != 0) {
+        report.value = (int)missing;
+        passing_send(enter->attendant, &report, sizeof report, -1, 0);
+        word_wait(enter);
+    }
+    return fence_landlock_version();
+}
+
+/* Before the first call that only the trap server could answer. */
+static void filter_up(struct enter *enter, int landlock)
+{
+    struct enter_report report = {.kind = ENTER_UNFILTERED};
+
+    if ((enter->plan.flags & ENTER_FILTER) == 0)
+        return;
+    report.value = filter_install(enter, landlock);
+    if (report.value != 0)
+        passing_send(enter->attendant, &report, sizeof report, -1, 0);
+    word_wait(enter);
+}
+
+static bool variable_passes(const struct fence_policy *policy, const char *variable)
+{
+    size_t length = strcspn(variable, "=");
+
+    for (size_t i = 0; i < policy->variable_count; i++)
+        if (strlen(policy->variables[i]) == length &&
+            strncmp(policy->variables[i], variable, length) == 0)
+            return true;
+    return false;
+}
+
+/* What a program knows by its environment is an authority too: tokens, sockets. */
+static void environment_filter(const struct fence_policy *policy)
+{
+    char **to = environ;
+
+    if (!policy->confined)
+        return;
+    for (char **from = environ; *from != NULL; from++)
+        if (variable_passes(policy, *from))
+            *to++ = *from;
+    *to = NULL;
+}
 
 static int check(void)
 {
@@ -25,15 +191,17 @@ static int check(void)
 
 int main(int argc, char **argv)
 {
-    int report, error;
+    struct enter enter = {0};
 
     if (argc == 2 && strcmp(argv[1], "--check") == 0)
         return check();
     if (argc < 3)
         return 125;
-    report = atoi(argv[1]);
-    fcntl(report, F_SETFD, FD_CLOEXEC);
+    enter.attendant = atoi(argv[1]);
+    fcntl(enter.attendant, F_SETFD, FD_CLOEXEC);
+    plan_read(&enter);
+    filter_up(&enter, fence_up(&enter));
+    environment_filter(&enter.policy);
     execvp(argv[2], argv + 2);
-    error = errno;
-    return write(report, &error, sizeof error) == sizeof error ? 127 : 125;
+    enter_fail(&enter, ENTER_NO_EXEC, errno);
 }

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fence/fence.h"
 #include "servers/lib/process.h"
 #include "shell/shell.h"
 
@@ -127,6 +128,45 @@ static void front_take_over(struct front *front)
     raise(SIGCHLD);
 }
 
+/* Why there is no filter, or nobody to serve it. */
+static const char *filter_error_text(int error)
+{
+    switch (error) {
+    case EBUSY:
+        return "a filter that is not Hirsel's answers system calls here already";
+    case EPERM:
+    case EACCES:
+    case ENOSYS:
+        return "this system refuses a seccomp filter";
+    case EINVAL:
+        return "this kernel has no user notification of system calls";
+    case ENOENT:
+        return "the trap server (libexec/hirsel/trap) is not installed";
+    default:
+        return strerror(error);
+    }
+}
+
+static void unfenced_say(struct front *front, unsigned missing)
+{
+    char text[256] = "";
+
+    for (unsigned hold = 1; hold != 0 && hold <= missing; hold <<= 1)
+        if ((missing & hold) != 0)
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s",
+                     text[0] != '\0' ? ", " : "", fence_hold_name((enum fence_hold)hold));
+    if (front->plan->best_effort) {
+        shell_say(0, "'%s' is not confined in everything: Landlock here does not hold %s",
+                  front->plan->command[0], text);
+        return;
+    }
+    shell_say(0,
+              "cannot confine '%s': Landlock here does not hold %s (hirsel doctor explains; "
+              "--best-effort confines as far as this system allows)",
+              front->plan->command[0], text);
+    front->status = SHELL_FAILED;
+}
+
 static void event_run(struct front *front, const struct tree_event *event)
 {
     switch (event->kind) {
@@ -141,6 +181,23 @@ static void event_run(struct front *front, const struct tree_event *event)
     case TREE_ENDED:
         if (front->status < 0)
             front->status = status_exit(event->value);
+        break;
+    case TREE_UNTRAPPED:
+        shell_say(0,
+                  "static programs and raw system calls are not retargeted: %s (hirsel doctor "
+                  "explains; --no-trap says nothing)",
+                  filter_error_text(event->value));
+        break;
+    case TREE_UNHELD:
+        shell_say(
+            0,
+            "cannot confine '%s': %s (hirsel doctor explains; --best-effort confines as far as "
+            "this system allows)",
+            front->plan->command[0], filter_error_text(event->value));
+        front->status = SHELL_FAILED;
+        break;
+    case TREE_UNFENCED:
+        unfenced_say(front, (unsigned)event->value);
         break;
     case TREE_NO_EXEC:
         shell_say(event->value, "cannot run '%s'", front->plan->command[0]);

@@ -28,6 +28,7 @@ struct run {
     char **command;
     struct session session;
     bool one_shot;
+    bool trap;
     /* Of the one-shot session: held by this process and the attendant until they end, or until the
      * attendant has opened the tree. */
     int lease;
@@ -45,7 +46,9 @@ static const struct argp_option run_options[] = {
      .doc = "a name space of its own, made by the commands in FILE"},
     {.name = "no-trap",
      .key = KEY_NO_TRAP,
-     .doc = "without the trap server (this version has none)"},
+     .doc =
+         "without the trap server: setuid programs work, but static programs and raw system calls "
+         "are not retargeted"},
     {0},
 };
 
@@ -85,6 +88,7 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
         run->namespace_file = argument;
         return 0;
     case KEY_NO_TRAP:
+        run->trap = false;
         return 0;
     case ARGP_KEY_ARG:
         /* The first word that is no option begins the command: the rest is the command's. */
@@ -202,7 +206,7 @@ static int run_space(struct run *run, uint64_t *space)
 
 static int run_all(struct run *run)
 {
-    struct tree_plan plan = {.session = &run->session, .command = run->command};
+    struct tree_plan plan = {.session = &run->session, .command = run->command, .trap = run->trap};
     int status = SHELL_FAILED;
 
     if (run_session(run) != 0)
@@ -220,7 +224,7 @@ static int run_all(struct run *run)
 
 int command_run(int argc, char **argv)
 {
-    struct run run = {.network = NETWORK_AS_BEFORE};
+    struct run run = {.network = NETWORK_AS_BEFORE, .trap = true};
 
     if (argp_parse(&run_argp, argc, argv, ARGP_IN_ORDER, NULL, &run) != 0)
         return SHELL_FAILED;
@@ -262,7 +266,7 @@ static const struct argp attach_argp = {
 
 int command_attach(int argc, char **argv)
 {
-    struct run run = {.network = NETWORK_AS_BEFORE};
+    struct run run = {.network = NETWORK_AS_BEFORE, .trap = true};
 
     if (argp_parse(&attach_argp, argc, argv, 0, NULL, &run) != 0)
         return SHELL_FAILED;

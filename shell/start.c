@@ -17,6 +17,6 @@ int command_start(int argc, char **argv)
     printf("%s: up", name);
     if (incomplete[0] != '\0')
         printf(", but incomplete: %s", incomplete);
-    printf("; static programs and raw system calls are not retargeted (hirsel doctor explains)\n");
+    printf("; setuid programs work only with hirsel run --no-trap\n");
     return EXIT_SUCCESS;
 }

@@ -10,6 +10,8 @@
 #define HIRSEL_TREE_H
 
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,11 +19,15 @@
 
 /* What the attendant tells the front. */
 enum tree_event_kind {
-    TREE_STARTED = 1, /* value: the command's pid; its pidfd comes along */
-    TREE_STOPPED = 2, /* value: the signal; the front answers a byte when it goes on */
-    TREE_ENDED = 3,   /* value: a status as wait(2) gives it */
-    TREE_FAILED = 4,  /* value: an errno; hirsel failed, and said so */
-    TREE_NO_EXEC = 5, /* value: the errno of execvp */
+    TREE_STARTED = 1,   /* value: the command's pid; its pidfd comes along */
+    TREE_STOPPED = 2,   /* value: the signal; the front answers a byte when it goes on */
+    TREE_ENDED = 3,     /* value: a status as wait(2) gives it */
+    TREE_FAILED = 4,    /* value: an errno; hirsel failed, and said so */
+    TREE_NO_EXEC = 5,   /* value: the errno of execvp */
+    TREE_UNTRAPPED = 6, /* value: the errno that keeps the trap server out; the command runs */
+    TREE_UNHELD = 7,    /* value: the same where the command was to be confined: it does not run */
+    TREE_UNFENCED = 8,  /* value: what Landlock can't hold (enum fence_hold): the command runs only
+                           with best_effort */
 };
 
 struct tree_event {
@@ -33,6 +39,11 @@ struct tree_plan {
     struct session *session;
     uint64_t space;
     char **command;
+    bool trap;        /* with the trap server, where this system allows it */
+    bool best_effort; /* confined as far as this system allows it */
+    /* What it is confined to, packed (fence_policy_pack); none: it is not confined. */
+    uint8_t *policy;
+    size_t policy_length;
     /* As the user's shell set them; what the command is to have (tree_run fills them in). */
     sigset_t mask;
     struct sigaction child_action;

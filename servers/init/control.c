@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/trap.pb-c.h"
 #include "servers/lib/server.h"
 
 static void ready(struct port *port, ProtobufCMessage *request, struct msg *raw,
@@ -20,6 +21,8 @@ static void ready(struct port *port, ProtobufCMessage *request, struct msg *raw,
     slot->once_ready = true;
     if (slot->restarts > 0)
         log_line("%s is back as %d", slot->name, slot->child.pid);
+    if (slot == &slot->init->slots[SLOT_TRAP])
+        trapped_serve(slot->init);
     if (slots_ready(slot->init))
         starter_tell(slot->init, NULL);
     if (reply != NULL)
@@ -150,6 +153,19 @@ static void kept(struct port *port, ProtobufCMessage *request, struct msg *raw, 
         rpc_reply(reply, NULL, &descriptor, 1);
 }
 
+static void trap_ended(struct port *port, ProtobufCMessage *request, struct msg *raw,
+                       struct reply *reply, void *context)
+{
+    struct slot *slot = context;
+    bool is_trap = slot == &slot->init->slots[SLOT_TRAP];
+
+    (void)port;
+    (void)raw;
+    if (is_trap)
+        trapped_end(slot->init, ((const Hirsel__TrapEnded *)request)->id);
+    answer(reply, is_trap ? 0 : EPERM);
+}
+
 static void look_copy(struct port *port, ProtobufCMessage *request, struct msg *raw,
                       struct reply *reply, void *context)
 {
@@ -183,6 +199,7 @@ static const struct rpc_operation operations[] = {
     {HIRSEL__INIT_OPERATION__INIT_KEEP, &hirsel__init_keep__descriptor, keep},
     {HIRSEL__INIT_OPERATION__INIT_KEPT, &hirsel__init_keep__descriptor, kept},
     {HIRSEL__INIT_OPERATION__INIT_COPY, NULL, look_copy},
+    {HIRSEL__TRAP_OPERATION__TRAP_ENDED, &hirsel__trap_ended__descriptor, trap_ended},
     {HIRSEL__INIT_OPERATION__INIT_STATUS, NULL, status},
     {0, NULL, NULL},
 };

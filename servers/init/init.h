@@ -16,7 +16,7 @@
 #include "libmsg/rpc.h"
 #include "proto/init.pb-c.h"
 
-enum { SLOT_FS, SLOT_PROC, SLOT_NET, SLOT_COUNT };
+enum { SLOT_FS, SLOT_PROC, SLOT_NET, SLOT_TRAP, SLOT_COUNT };
 
 struct init;
 
@@ -49,9 +49,12 @@ struct slot {
     struct child child;
     int listening;
     struct port *control;
-    bool missing;    /* its program is not installed */
-    bool ready;      /* said INIT_READY in this life */
-    bool once_ready; /* in some life */
+    bool lazy;          /* started when it is first wanted */
+    bool wanted;        /* it was */
+    struct ev_io asked; /* until then: somebody connects to its socket */
+    bool missing;       /* its program is not installed */
+    bool ready;         /* said INIT_READY in this life */
+    bool once_ready;    /* in some life */
     unsigned restarts;
     unsigned deaths; /* in the period that began at `period` */
     ev_tstamp period;
@@ -78,6 +81,21 @@ struct root {
     uint64_t space;
     int pidfd;
     struct ev_io watcher;
+    bool untrapped; /* runs without a filter: see InitListener.error */
+};
+
+/* The listener of a filtered tree and what goes with it, for each life of the trap server. */
+struct trapped {
+    struct trapped *next;
+    struct init *init;
+    uint64_t id;
+    pid_t root;
+    uint64_t space;
+    uint8_t *policy;
+    size_t policy_length;
+    int descriptors[3];    /* listener, opener, journal: as TRAP_SERVE wants them */
+    struct call *call;     /* the TRAP_SERVE that is open */
+    struct reply *waiting; /* the INIT_LISTENER that is not answered yet */
 };
 
 /* A descriptor held for a server's next life. */
@@ -138,6 +156,9 @@ struct init {
     struct root *roots;
     unsigned root_count;
     pid_t once_root; /* the first tree of a one-shot session */
+    struct trapped *trapped;
+    unsigned trapped_count;
+    uint64_t trapped_last; /* the last id that was given */
     struct kept *kept;
     unsigned kept_count;
     char incomplete[256]; /* what does not hold in this session */
@@ -162,8 +183,10 @@ int child_fork(struct init *init, struct child *child, int (*run)(struct init *i
 void children_reap(struct init *init);
 
 /* slot.c */
-int slot_open(struct init *init, int which, const char *name);
+int slot_open(struct init *init, int which, const char *name, bool lazy);
 void slot_launch(struct slot *slot);
+/* A lazy one is wanted from now on. */
+void slot_want(struct slot *slot);
 bool slots_ready(const struct init *init);
 /* They had their time to get up, and some did not. */
 void slots_give_up(struct init *init);
@@ -184,7 +207,19 @@ int translator_forget(struct init *init, uint64_t id);
 
 /* root.c */
 void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply);
+/* Whether the process is a tree's root; or NULL. */
+struct root *root_find(struct init *init, pid_t pid);
 void roots_close(struct init *init);
+
+/* trapped.c: the trap server's listeners, held by init from one of its lives to the next. */
+void trapped_add(struct init *init, pid_t root, const Hirsel__InitListener *told, struct msg *raw,
+                 struct reply *reply);
+void trapped_end(struct init *init, uint64_t id);
+/* The trap server is up: hand all to it. */
+void trapped_serve(struct init *init);
+/* It does not come up: those who wait for it do so in vain. */
+void trapped_refuse(struct init *init, int error);
+void trapped_close(struct init *init);
 
 /* keep.c */
 int kept_put(struct init *init, const struct slot *owner, const char *name, int descriptor);

@@ -216,14 +216,15 @@ static int loop_open(struct init *init)
 static int servers_start(struct init *init)
 {
     static const char *const names[SLOT_COUNT] = {
-        [SLOT_FS] = "fs", [SLOT_PROC] = "proc", [SLOT_NET] = "net"};
+        [SLOT_FS] = "fs", [SLOT_PROC] = "proc", [SLOT_NET] = "net", [SLOT_TRAP] = "trap"};
     int error = 0;
 
     /* All sockets before the first server: they may speak to each other from the start. */
     for (int i = 0; i < SLOT_COUNT && error == 0; i++)
-        error = slot_open(init, i, names[i]);
+        error = slot_open(init, i, names[i], i == SLOT_TRAP);
     for (int i = 0; i < SLOT_COUNT && error == 0; i++)
-        slot_launch(&init->slots[i]);
+        if (!init->slots[i].lazy)
+            slot_launch(&init->slots[i]);
     return error;
 }
 
@@ -243,6 +244,7 @@ static void session_end(struct init *init)
     int error;
 
     libc_unwatch(init);
+    trapped_close(init);
     roots_close(init);
     kept_close(init);
     error = directory_give_up(init->directory);

@@ -2,6 +2,7 @@
 #include "servers/init/init.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ static size_t servers_describe(struct init *init, Hirsel__InitServer *servers)
     for (int i = 0; i < SLOT_COUNT; i++) {
         const struct slot *slot = &init->slots[i];
 
-        if (!slot->missing)
+        if (!slot->missing && (!slot->lazy || slot->wanted))
             server_describe(&servers[count++], slot->name, slot->child.pid, slot->restarts, 0);
     }
     for (struct translator *translator = init->translators; translator != NULL;
@@ -56,8 +57,26 @@ static size_t trees_describe(struct init *init, Hirsel__InitTree *trees)
     return count;
 }
 
+/* What does not hold in the session, and in which of its trees. */
+static void incomplete_describe(const struct init *init, char *text, size_t size)
+{
+    unsigned count = 0;
+
+    for (const struct root *root = init->roots; root != NULL; root = root->next)
+        count += root->untrapped;
+    if (count == 0)
+        snprintf(text, size, "%s", init->incomplete);
+    else
+        snprintf(text, size,
+                 "%s%sstatic programs and raw system calls are not retargeted in %u of %u process "
+                 "trees, which run without the trap server",
+                 init->incomplete, init->incomplete[0] != '\0' ? "; " : "", count,
+                 init->root_count);
+}
+
 void status_answer(struct init *init, struct reply *reply)
 {
+    char incomplete[sizeof init->incomplete + 256];
     Hirsel__InitStatus status = HIRSEL__INIT_STATUS__INIT;
     size_t translators = 0;
     Hirsel__InitServer *servers;
@@ -90,7 +109,8 @@ void status_answer(struct init *init, struct reply *reply)
     status.directory.len = strlen(init->directory);
     status.pid = (uint32_t)getpid();
     status.started_seconds = init->started;
-    status.incomplete = init->incomplete;
+    incomplete_describe(init, incomplete, sizeof incomplete);
+    status.incomplete = incomplete;
     rpc_reply(reply, &status.base, NULL, 0);
 out:
     free(servers);
@@ -152,10 +172,33 @@ static void tree_report(struct port *port, ProtobufCMessage *request, struct msg
         stop_begin(init, GRACE_DEFAULT_MS, NULL);
 }
 
+/* Only the root of a tree speaks for it. */
+static void tree_listener(struct port *port, ProtobufCMessage *request, struct msg *raw,
+                          struct reply *reply, void *context)
+{
+    struct init *init = context;
+    const Hirsel__InitListener *told = (const Hirsel__InitListener *)request;
+    struct root *root = root_find(init, port_peer(port).pid);
+
+    if (reply == NULL)
+        return;
+    if (root == NULL || port_context(port) != init) {
+        reply_error(reply, ESRCH);
+    } else if (raw->descriptor_count == 0) {
+        root->untrapped = true;
+        log_line("the tree of %d runs without the trap server: %s", root->pid,
+                 told->error == 0 ? "by its starter's wish" : strerror((int)told->error));
+        reply_error(reply, 0);
+    } else {
+        trapped_add(init, root->pid, told, raw, reply);
+    }
+}
+
 static const struct rpc_operation operations[] = {
     {HIRSEL__INIT_OPERATION__INIT_STATUS, NULL, status},
     {HIRSEL__INIT_OPERATION__INIT_STOP, &hirsel__init_stop__descriptor, stop},
     {HIRSEL__INIT_OPERATION__INIT_TREE_OPEN, &hirsel__init_tree__descriptor, tree_open},
+    {HIRSEL__INIT_OPERATION__INIT_LISTENER, &hirsel__init_listener__descriptor, tree_listener},
     {HIRSEL__INIT_OPERATION__INIT_TREE_REPORT, &hirsel__init_end__descriptor, tree_report},
     {0, NULL, NULL},
 };

@@ -29,7 +29,7 @@ static Hirsel__InitTree tree_message(const struct root *root)
     return tree;
 }
 
-static struct root *root_find(struct init *init, pid_t pid)
+struct root *root_find(struct init *init, pid_t pid)
 {
     struct root *root = init->roots;
 

@@ -37,20 +37,46 @@ static void restart_due(struct ev_loop *loop, ev_timer *timer, int events)
     slot_launch(timer->data);
 }
 
-int slot_open(struct init *init, int which, const char *name)
+static void socket_asked(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    slot_want(watcher->data);
+}
+
+void slot_want(struct slot *slot)
+{
+    if (!slot->lazy || slot->wanted || slot->init->phase != STOP_NOT)
+        return;
+    slot->wanted = true;
+    ev_io_stop(slot->init->loop, &slot->asked);
+    slot_launch(slot);
+}
+
+int slot_open(struct init *init, int which, const char *name, bool lazy)
 {
     struct slot *slot = &init->slots[which];
     char path[PATH_MAX];
     int error;
 
-    *slot = (struct slot){.init = init, .name = name, .listening = -1};
+    *slot = (struct slot){.init = init, .name = name, .listening = -1, .lazy = lazy};
     slot->child.exec_pipe = -1;
     ev_timer_init(&slot->restart, restart_due, 0, 0);
     slot->restart.data = slot;
     error = path_make(path, sizeof path, "%s/%s", init->directory, name);
     if (error == 0)
         error = socket_listen(path, &slot->listening);
+    ev_io_init(&slot->asked, socket_asked, slot->listening, EV_READ);
+    slot->asked.data = slot;
+    if (error == 0 && lazy)
+        ev_io_start(init->loop, &slot->asked);
     return error;
+}
+
+/* Whether the session can be without it. */
+static bool slot_is_spare(const struct slot *slot)
+{
+    return slot->lazy || slot->missing;
 }
 
 static void control_hangup(struct port *port, int error, void *context)
@@ -158,6 +184,8 @@ static void slot_started(struct child *child, int error)
     log_line("cannot run %s: %s", slot->name, strerror(error));
     if (error == ENOENT && !slot->once_ready) {
         slot->missing = true;
+        if (slot == &slot->init->slots[SLOT_TRAP])
+            trapped_refuse(slot->init, error);
         incomplete_add(slot->init, "%s is not installed", slot->name);
     }
 }
@@ -205,7 +233,7 @@ static void start_fail(const struct slot *slot)
 void slots_give_up(struct init *init)
 {
     for (int i = 0; i < SLOT_COUNT; i++) {
-        if (init->slots[i].ready || init->slots[i].missing)
+        if (init->slots[i].ready || slot_is_spare(&init->slots[i]))
             continue;
         start_fail(&init->slots[i]);
         return;
@@ -236,7 +264,9 @@ static void slot_ended(struct child *child, pid_t pid, int status)
                  WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
         log_line("%s ended with status %d; it is started again", slot->name, WEXITSTATUS(status));
-    if (!slot->once_ready && slot->deaths >= 2 && init->notify >= 0) {
+    if (!slot->once_ready && slot->deaths >= 2 && slot->lazy)
+        trapped_refuse(init, EIO);
+    if (!slot->once_ready && slot->deaths >= 2 && init->notify >= 0 && !slot->lazy) {
         start_fail(slot);
         return;
     }
@@ -246,7 +276,7 @@ static void slot_ended(struct child *child, pid_t pid, int status)
 bool slots_ready(const struct init *init)
 {
     for (int i = 0; i < SLOT_COUNT; i++)
-        if (!init->slots[i].ready && !init->slots[i].missing)
+        if (!init->slots[i].ready && !slot_is_spare(&init->slots[i]))
             return false;
     return true;
 }
@@ -257,6 +287,7 @@ void slots_end(struct init *init, int signal)
         struct slot *slot = &init->slots[i];
 
         ev_timer_stop(init->loop, &slot->restart);
+        ev_io_stop(init->loop, &slot->asked);
         if (slot->child.pid > 0)
             kill(slot->child.pid, signal);
     }

@@ -1,0 +1,55 @@
+/* What only an ancestor may open, for the trap server. */
+#include "shell/attendant.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "servers/lib/opener.h"
+#include "shell/passing.h"
+
+/* A descriptor, or -1 with errno. */
+static int request_open(const struct opener_request *request)
+{
+    char path[64];
+
+    if (request->what != OPENER_MEMORY) {
+        errno = EINVAL;
+        return -1;
+    }
+    snprintf(path, sizeof path, "/proc/%u/mem", request->tid);
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static void request_answer(const struct opener_request *request, int to)
+{
+    struct opener_answer answer = {0};
+    int opened = request_open(request);
+
+    if (opened < 0)
+        answer.error = errno;
+    /* Who asked may be gone: that is its business. */
+    passing_send(to, &answer, sizeof answer, opened, MSG_DONTWAIT);
+    if (opened >= 0)
+        close(opened);
+}
+
+void opener_read(struct attendant *attendant)
+{
+    struct opener_request request;
+    int to;
+    ssize_t length = passing_receive(attendant->opener, &request, sizeof request, &to);
+
+    if (length == sizeof request && to >= 0)
+        request_answer(&request, to);
+    if (to >= 0)
+        close(to);
+    /* No session any more: nobody will ask again. */
+    if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
+        close(attendant->opener);
+        attendant->opener = -1;
+    }
+}

@@ -1,0 +1,13 @@
+/* Short messages with at most one descriptor, on the sockets between the processes of a tree. */
+#ifndef HIRSEL_SHELL_PASSING_H
+#define HIRSEL_SHELL_PASSING_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* As sendmsg; `descriptor` -1: none. */
+ssize_t passing_send(int to, const void *bytes, size_t length, int descriptor, int flags);
+/* As recvmsg without waiting; *descriptor is the one that came, or -1. */
+ssize_t passing_receive(int from, void *bytes, size_t size, int *descriptor);
+
+#endif
