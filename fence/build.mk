@@ -6,3 +6,5 @@ $(FENCE): $(FENCE_OBJECTS)
 	@mkdir -p $(@D)
 	rm -f $@
 	$(AR) rcs $@ $^
+
+UNIT_LINK_fence_filter := $(FENCE) $(B)/obj/shim/core/calls.o
