@@ -1,6 +1,6 @@
 # patch-libc: makes the patched copy of libc. (ld_patch.c is the shim's.)
 PATCH_OBJECTS := $(addprefix $(B)/obj/shim/patch/,elf_image.o instruction.o unwind.o code.o site.o \
-	segment.o trampoline.o frames.o shim_image.o libc_plan.o ld_table.o symbols.o output.o copy_make.o \
+	segment.o trampoline.o frames.o debug_frames.o shim_image.o libc_plan.o ld_table.o symbols.o output.o copy_make.o \
 	copy_verify.o)
 PROGRAMS += $(B)/libexec/hirsel/patch-libc
 

@@ -169,6 +169,20 @@ static void headers_move(struct copy *copy)
     plan->data->p_filesz = plan->data->p_memsz = copy->segment.address - plan->data->p_vaddr;
 }
 
+/* ld.so reads the first 832 bytes of a file: where the program headers end in there it need not
+ * read them anew, twice. libc's are one too many, and one can go: the properties, of which patching
+ * leaves none true that anybody asks for (that each indirect jump leads to a mark). */
+static void properties_remove(struct elf_image *image)
+{
+    Elf64_Phdr *segment = elf_image_segment(image, PT_GNU_PROPERTY);
+    if (!segment)
+        return;
+    Elf64_Phdr *end = image->segments + image->header->e_phnum;
+    memmove(segment, segment + 1, (size_t)((char *)end - (char *)(segment + 1)));
+    memset(end - 1, 0, sizeof *end);
+    image->header->e_phnum--;
+}
+
 static void start_add(struct copy *copy)
 {
     const Elf64_Dyn entry = {.d_tag = DT_INIT, .d_un.d_ptr = copy->header.shim_start};
@@ -200,6 +214,7 @@ static int image_change(struct copy *copy, const struct frames *frames)
         .p_memsz = size,
         .p_align = COPY_PAGE,
     };
+    properties_remove(image);
     return 0;
 }
 
@@ -229,11 +244,11 @@ static int copy_build(struct copy *copy, char *warning, size_t line_size)
         .data_begin = copy->plan.data_begin,
         .data_offset = copy->plan.data_offset,
         .code_end = copy->header.code_end,
-        .header = frames.header,
-        .header_size = frames.header_size,
+        .frames = frames,
     };
-    symbols_write(&copy->tail, copy->layout.offset + copy->segment.size, image, &copy->layout,
-                  shim_of(copy), copy->shim_base, copy->trampolines, copy->header.patched);
+    symbols_write(&copy->tail, copy->layout.offset + copy->segment.size, image, &copy->segment,
+                  &copy->layout, shim_of(copy), copy->shim_base, copy->trampolines,
+                  copy->header.patched);
     if (copy->segment.failed || copy->tail.failed)
         return elf_image_refuse(image, "no memory, or it is too large");
     memcpy(copy->segment.bytes + (copy->header.begin - copy->segment.address), &copy->header,

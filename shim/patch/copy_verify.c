@@ -387,12 +387,12 @@ static int difference_check(struct verifier *verifier)
 {
     const struct elf_image *image = &verifier->image, *original = &verifier->original;
     const Elf64_Phdr *text = image->text;
-    uint64_t headers_end =
-        image->header->e_phoff + image->header->e_phnum * (uint64_t)sizeof(Elf64_Phdr);
     if (!original->bytes)
         return 0;
     if (image->size < original->size)
         return elf_image_refuse(&verifier->image, "bad copy: it is cut off");
+    const uint64_t headers_end =
+        original->header->e_phoff + original->header->e_phnum * (uint64_t)sizeof(Elf64_Phdr);
     for (uint64_t i = headers_end; i < original->size; i++) {
         if (image->bytes[i] == original->bytes[i])
             continue;

@@ -1,12 +1,15 @@
 #include "shim/patch/symbols.h"
 
+#include "shim/patch/debug_frames.h"
+
 #include <stdio.h>
 #include <string.h>
 
-static const char new_names[] = ".hirsel\0.symtab\0.strtab";
+static const char new_names[] = ".hirsel\0.symtab\0.strtab\0.debug_frame";
 #define NAME_CODE 0
 #define NAME_SYMBOLS 8
 #define NAME_STRINGS 16
+#define NAME_FRAMES 24
 
 /* The exported function that holds the address. */
 static const char *function_name(const struct elf_image *image, uint64_t address)
@@ -47,14 +50,23 @@ static void trampolines_add(struct segment *tail, struct segment *strings,
     }
 }
 
-/* Its functions alone: where its data and debugging information are wanted, there is the file. */
+/* Its functions, and where to have a debugger load the rest from its file. */
 static void shim_add(struct segment *tail, struct segment *strings, const struct elf_image *shim,
                      uint64_t shim_base, Elf64_Half section)
 {
     const Elf64_Shdr *symbols = elf_image_section(shim, ".symtab");
     const Elf64_Shdr *names = elf_image_section(shim, ".strtab");
+    static const char base_name[] = "shim_base";
     if (!symbols || !names)
         return;
+    Elf64_Sym base = {
+        .st_name = (Elf64_Word)strings->size,
+        .st_info = ELF64_ST_INFO(STB_LOCAL, STT_OBJECT),
+        .st_shndx = section,
+        .st_value = shim_base,
+    };
+    segment_add(tail, &base, sizeof base);
+    segment_add(strings, base_name, sizeof base_name);
     for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= symbols->sh_size; at += sizeof(Elf64_Sym)) {
         Elf64_Sym symbol;
         memcpy(&symbol, shim->bytes + symbols->sh_offset + at, sizeof symbol);
@@ -81,9 +93,9 @@ static void sections_add(struct segment *tail, const struct elf_image *image,
         if (i == image->header->e_shstrndx)
             section = *names;
         else if (&image->sections[i] == elf_image_section(image, ".eh_frame_hdr")) {
-            section.sh_addr = layout->header;
-            section.sh_offset = layout->offset + (layout->header - layout->address);
-            section.sh_size = layout->header_size;
+            section.sh_addr = layout->frames.header;
+            section.sh_offset = layout->offset + (layout->frames.header - layout->address);
+            section.sh_size = layout->frames.header_size;
         } else if ((section.sh_flags & SHF_ALLOC) && section.sh_addr >= layout->data_begin)
             section.sh_offset = layout->data_offset + (section.sh_addr - layout->data_begin);
         segment_add(tail, &section, sizeof section);
@@ -92,15 +104,16 @@ static void sections_add(struct segment *tail, const struct elf_image *image,
 }
 
 void symbols_write(struct segment *tail, uint64_t tail_offset, struct elf_image *image,
-                   const struct symbols_layout *layout, const struct elf_image *shim,
-                   uint64_t shim_base, const struct trampoline *trampolines, size_t count)
+                   const struct segment *segment, const struct symbols_layout *layout,
+                   const struct elf_image *shim, uint64_t shim_base,
+                   const struct trampoline *trampolines, size_t count)
 {
     static const Elf64_Sym first;
     struct segment strings = {0};
     unsigned old_count = image->header->e_shnum;
     Elf64_Shdr names = image->sections[image->header->e_shstrndx];
     Elf64_Word base = (Elf64_Word)names.sh_size;
-    Elf64_Shdr sections[3] = {
+    Elf64_Shdr sections[4] = {
         {.sh_name = base + NAME_CODE,
          .sh_type = SHT_PROGBITS,
          .sh_flags = SHF_ALLOC | SHF_EXECINSTR,
@@ -114,6 +127,7 @@ void symbols_write(struct segment *tail, uint64_t tail_offset, struct elf_image 
          .sh_addralign = 8,
          .sh_entsize = sizeof(Elf64_Sym)},
         {.sh_name = base + NAME_STRINGS, .sh_type = SHT_STRTAB, .sh_addralign = 1},
+        {.sh_name = base + NAME_FRAMES, .sh_type = SHT_PROGBITS, .sh_addralign = 8},
     };
     segment_align(tail, 8, 0);
     sections[1].sh_offset = tail_offset + tail->size;
@@ -127,6 +141,10 @@ void symbols_write(struct segment *tail, uint64_t tail_offset, struct elf_image 
     sections[2].sh_offset = tail_offset + tail->size;
     sections[2].sh_size = strings.size;
     segment_add(tail, strings.bytes, strings.size);
+    segment_align(tail, 8, 0);
+    sections[3].sh_offset = tail_offset + tail->size;
+    debug_frames_write(tail, segment, image, &layout->frames);
+    sections[3].sh_size = tail_offset + tail->size - sections[3].sh_offset;
     names.sh_offset = tail_offset + tail->size;
     names.sh_size += sizeof new_names;
     segment_add(tail, image->bytes + image->sections[image->header->e_shstrndx].sh_offset, base);
@@ -135,7 +153,7 @@ void symbols_write(struct segment *tail, uint64_t tail_offset, struct elf_image 
     uint64_t table = tail_offset + tail->size;
     sections_add(tail, image, layout, &names, sections, sizeof sections / sizeof *sections);
     image->header->e_shoff = table;
-    image->header->e_shnum = (Elf64_Half)(old_count + 3);
+    image->header->e_shnum = (Elf64_Half)(old_count + sizeof sections / sizeof *sections);
     tail->failed |= strings.failed;
     segment_free(&strings);
 }
