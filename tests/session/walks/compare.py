@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Random walks in a session, compared with a slow reference walk outside of it.
 
-    compare.py DIRECTORY [--seed N] [--queries N] [--session NAME | --native]
+    compare.py DIRECTORY [--seed N] [--queries N] [--native] [--agents WHO,WHO]
 
 Makes a tree and a table of names by chance, opens a session with it, and has two processes in the
 session ask for thousands of paths; each answer must be the reference's. What changes the tree is
 made by the session's processes too, so that what the shim remembers of a way is tried as well.
---native: no session and no table, to try the reference against the kernel alone."""
+--native: no session and no table, to try the reference against the kernel alone.
+--agents: who asks; "python" is agent.py, any other a program that speaks as programs/walker.c does."""
 import argparse
 import errno
 import json
@@ -29,18 +30,44 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CHANGES = ("mkdir", "symlink", "unlink", "rmdir", "chmod", "open", "rename", "link")
 
 
+def encode_value(value):
+    return "".join(chr(b) if 48 <= b <= 57 or 97 <= b <= 122 or b in b"./-" else f"%{b:02x}"
+                   for b in os.fsencode(str(value)))
+
+
+def decode_value(value):
+    if isinstance(value, list):
+        return [decode_value(v) for v in value]
+    return os.fsdecode(value.encode("latin-1")) if isinstance(value, str) else value
+
+
 class Agent:
     """A process in the session."""
 
-    def __init__(self, command, directory):
-        self.process = subprocess.Popen(command + [sys.executable, "-S", f"{HERE}/agent.py"], cwd=directory,
+    def __init__(self, command, directory, who):
+        self.python = who == "python"
+        program = [sys.executable, "-S", f"{HERE}/agent.py"] if self.python else [who]
+        self.process = subprocess.Popen(command + program, cwd=directory,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.descriptors = {}  # our number -> theirs
         self.virtual = {}  # "cwd" or our number -> Where, if in a node
         self.pid = None
 
+    def encode(self, request):
+        if self.python:
+            return json.dumps(request)
+        return "\t".join(f"{name}={encode_value(value)}" for name, value in request.items() if name != "stays")
+
+    def decode(self, line, request):
+        answer = json.loads(line)
+        if not self.python and "value" in answer:
+            answer["value"] = decode_value(answer["value"])
+            if request["op"] == "list":
+                answer["value"].sort()
+        return answer
+
     def ask(self, request):
-        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.write(self.encode(request) + "\n")
         self.process.stdin.flush()
         if not select.select([self.process.stdout], [], [], 20)[0]:
             self.process.kill()
@@ -48,7 +75,7 @@ class Agent:
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the process in the session ended: {self.process.wait()}")
-        return json.loads(line)
+        return self.decode(line, request)
 
     def close(self):
         self.process.stdin.close()
@@ -342,6 +369,7 @@ def main():
     parser.add_argument("--native", action="store_true")
     parser.add_argument("--no-shadows", action="store_true")
     parser.add_argument("--no-translators", action="store_true")
+    parser.add_argument("--agents", default="python,python")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
 
@@ -361,7 +389,7 @@ def main():
                 records[os.readlink(Session(entries, {}).find(path).real)] = tree
     world.named = [e.path for e in entries] + [n[0] for n in world.nodes] + world.moving
     session = Session(entries, records)
-    agents = [Agent(command, world.h) for _ in range(2)]
+    agents = [Agent(command, world.h, who) for who in options.agents.split(",")]
     comparison = Comparison(world, session, agents, options.seed)
     began = time.monotonic()
     try:
