@@ -23,6 +23,7 @@
 #include "servers/lib/server.h"
 
 #define COPY_PREFIX "hirsel-libc-"
+#define SHIM "lib/hirsel/shim.so"
 #define TOOL_TIMEOUT_MS 20000
 /* A copy that no session used for so long is of a libc or a shim that was replaced. */
 #define UNUSED_SECONDS (14 * 24 * 3600)
@@ -232,7 +233,7 @@ int copy_make(const struct init *init, char *copy, size_t size)
     int error = realpath(init->libc.original, original) == NULL ? errno : 0;
 
     if (error == 0)
-        error = installed_path(2, "lib/hirsel/shim.so", shim, sizeof shim);
+        error = installed_path(2, SHIM, shim, sizeof shim);
     if (error == 0)
         error = copy_name(original, shim, name, sizeof name);
     if (error != 0)
@@ -251,7 +252,7 @@ int copy_make(const struct init *init, char *copy, size_t size)
 
 void copy_begin(struct init *init)
 {
-    char copy[PATH_MAX], door[PATH_MAX];
+    char copy[PATH_MAX], door[PATH_MAX], shim[PATH_MAX];
     int error = original_find(&init->libc);
 
     if (error == 0) {
@@ -262,7 +263,10 @@ void copy_begin(struct init *init)
         error = path_make(door, sizeof door, "%s/spaces/0", init->directory);
     if (error == 0)
         error = door_make(door, copy);
-    if (error != 0)
+    if (error != 0 && installed_path(2, SHIM, shim, sizeof shim) == 0 && access(shim, R_OK) != 0)
+        incomplete_add(init, "programs are not retargeted: the shim (%s): %s", shim,
+                       strerror(errno));
+    else if (error != 0)
         incomplete_add(init, "programs are not retargeted: no libc copy of %s: %s",
                        init->libc.original, strerror(error));
 }

@@ -96,6 +96,7 @@ struct trapped {
     int descriptors[3];    /* listener, opener, journal: as TRAP_SERVE wants them */
     struct call *call;     /* the TRAP_SERVE that is open */
     struct reply *waiting; /* the INIT_LISTENER that is not answered yet */
+    bool ended;            /* before it was answered */
 };
 
 /* A descriptor held for a server's next life. */
@@ -187,6 +188,8 @@ int slot_open(struct init *init, int which, const char *name, bool lazy);
 void slot_launch(struct slot *slot);
 /* A lazy one is wanted from now on. */
 void slot_want(struct slot *slot);
+/* It is started again. */
+void slot_kill(struct slot *slot);
 bool slots_ready(const struct init *init);
 /* They had their time to get up, and some did not. */
 void slots_give_up(struct init *init);

@@ -79,6 +79,12 @@ static bool slot_is_spare(const struct slot *slot)
     return slot->lazy || slot->missing;
 }
 
+void slot_kill(struct slot *slot)
+{
+    if (slot->child.pid > 0)
+        kill(slot->child.pid, SIGKILL);
+}
+
 static void control_hangup(struct port *port, int error, void *context)
 {
     struct slot *slot = context;
@@ -88,8 +94,7 @@ static void control_hangup(struct port *port, int error, void *context)
     if (error != 0)
         log_line("the channel to %s broke: %s", slot->name, strerror(error));
     /* A server that init can't speak to is none. */
-    if (slot->child.pid > 0)
-        kill(slot->child.pid, SIGKILL);
+    slot_kill(slot);
 }
 
 /* How long the slot stays empty after this death. */

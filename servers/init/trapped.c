@@ -39,7 +39,9 @@ static void trapped_free(struct trapped *trapped)
 
 static void trapped_refuse_one(struct trapped *trapped, int error)
 {
-    log_line("the listener of the tree of %d is not served: %s", trapped->root, strerror(error));
+    if (!trapped->ended)
+        log_line("the listener of the tree of %d is not served: %s", trapped->root,
+                 strerror(error));
     reply_error(trapped->waiting, error);
     trapped_free(trapped);
 }
@@ -51,6 +53,15 @@ static void trapped_served(int error, ProtobufCMessage *answer, struct msg *raw,
     (void)answer;
     (void)raw;
     trapped->call = NULL;
+    if (trapped->ended) {
+        trapped_refuse_one(trapped, ESRCH);
+        return;
+    }
+    /* It hangs: programs that wait for it are better served by its next life. */
+    if (error == ETIMEDOUT) {
+        slot_kill(&trapped->init->slots[SLOT_TRAP]);
+        return;
+    }
     /* Killed in the middle: its next life is asked. */
     if (error == ECONNRESET || error == ECANCELED)
         return;
@@ -180,9 +191,12 @@ void trapped_add(struct init *init, pid_t root, const Hirsel__InitListener *told
 void trapped_end(struct init *init, uint64_t id)
 {
     for (struct trapped *trapped = init->trapped; trapped != NULL; trapped = trapped->next) {
-        if (trapped->id != id || trapped->call != NULL)
+        if (trapped->id != id)
             continue;
-        trapped_free(trapped);
+        if (trapped->call != NULL)
+            trapped->ended = true;
+        else
+            trapped_free(trapped);
         return;
     }
 }
