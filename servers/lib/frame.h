@@ -8,6 +8,7 @@ struct server_frame {
     struct tree *trees;
     size_t tree_count;
     size_t tree_size;
+    void (*added)(struct server *server, const struct tree *tree);
     void (*removed)(struct server *server, const struct tree *tree);
     struct ev_signal terminate;
     int status; /* with which server_run returns */

@@ -46,12 +46,15 @@ static void tree_added(struct port *port, ProtobufCMessage *request, struct msg 
     const Hirsel__InitTree *tree = (const Hirsel__InitTree *)request;
     struct tree added = {
         .pid = (pid_t)tree->pid, .start_time = tree->start_time, .space = tree->space};
-    int error = tree_add(context, &added);
+    struct server *server = context;
+    int error = tree_add(server, &added);
 
     (void)port;
     (void)raw;
     if (error != 0)
         log_line("a process tree is lost: %s", strerror(error));
+    else if (server->frame->added != NULL)
+        server->frame->added(server, &added);
     /* init tells the root of the tree to go on only when every server knows it. */
     if (reply != NULL)
         reply_error(reply, error);

@@ -64,6 +64,8 @@ struct tree {
 };
 const struct tree *tree_of(struct server *server, pid_t pid);
 size_t tree_list(struct server *server, const struct tree **trees);
+/* Told when a tree has come, before its root goes on. */
+void tree_on_added(struct server *server, void (*added)(struct server *, const struct tree *));
 /* Told when a tree has gone (its space may be dropped). */
 void tree_on_removed(struct server *server, void (*removed)(struct server *, const struct tree *));
 

@@ -59,6 +59,11 @@ void tree_on_removed(struct server *server, void (*removed)(struct server *, con
     server->frame->removed = removed;
 }
 
+void tree_on_added(struct server *server, void (*added)(struct server *, const struct tree *))
+{
+    server->frame->added = added;
+}
+
 static const struct tree *root_find(struct server *server, pid_t pid, uint64_t start_time)
 {
     struct server_frame *frame = server->frame;

@@ -13,10 +13,79 @@
 #include <sys/types.h>
 
 #include "servers/lib/server.h"
+#include "servers/trap/journal.h"
+#include "servers/trap/homes.h"
+
+struct policy;
+
+/* A listener that is served: the programs below one filter. */
+struct listening {
+    struct listening *next;
+    struct trap *trap;
+    uint64_t id; /* init's */
+    pid_t root;
+    uint64_t root_start;
+    uint64_t space;
+    struct policy *policy; /* NULL: not confined */
+    int listener;
+    int opener;   /* -1: none */
+    int words[2]; /* the workers' pipe */
+    int ending;   /* an epoll descriptor: readable when no filtered process is left */
+    struct journal *journal;
+    pid_t workers[WORKERS_MAX];
+    unsigned deaths; /* since `deaths_since` */
+    ev_tstamp deaths_since;
+    struct ev_io ended;
+    struct ev_io said;
+    struct ev_timer busy;    /* all workers have been busy so long */
+    struct ev_timer revival; /* of workers that died too often */
+};
+
+/* The root of a tree of another session, until it ends. */
+struct joined {
+    struct joined *next;
+    struct trap *trap;
+    pid_t root;
+    uint64_t start_time;
+    int process; /* a pidfd */
+    struct ev_io ended;
+};
 
 struct trap {
     struct server *server;
-    struct listening *listeners;
+    struct listening *listenings;
+    struct joined *joined;
+    struct homes *homes;
+    struct ev_signal child;
+    ev_tstamp copy_asked_at;
 };
+
+/* ---- listening.c ---- */
+
+/* What init hands over; the descriptors are taken over where 0 is returned. */
+struct serving {
+    uint64_t id;
+    pid_t root;
+    uint64_t space;
+    const uint8_t *policy;
+    size_t policy_length;
+    int listener;
+    int opener;
+    int journal;
+};
+int listening_new(struct trap *trap, const struct serving *serving);
+/* The listener whose tree this process is in, or NULL. `root`: count a listener's own root. */
+struct listening *listening_above(struct trap *trap, pid_t pid);
+/* Workers ended. */
+void listening_reap(struct trap *trap);
+
+/* ---- nesting.c: trees below a listener's root that have names of their own ---- */
+
+/* All that init knows of that are below this listener. */
+void nesting_scan(struct listening *listening);
+void nesting_tree_added(struct server *server, const struct tree *tree);
+void nesting_tree_removed(struct server *server, const struct tree *tree);
+/* TRAP_JOIN, asked by `peer`: 0 or an errno. */
+int nesting_join(struct trap *trap, pid_t peer, const char *session, uint64_t space, pid_t root);
 
 #endif

@@ -1,0 +1,483 @@
+/* In the caller's place, by the shim's own functions. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "servers/trap/guide.h"
+#include "servers/trap/identity.h"
+#include "servers/trap/swap.h"
+#include "servers/trap/worker.h"
+#include "shim/core/host.h"
+#include "shim/core/node.h"
+#include "shim/core/text.h"
+#include "shim/door/ways.h"
+
+#define MEMORY_DEVICES                                                                             \
+    1 /* the major number of null, zero, random: they do not block, nor care who                   \
+       * opens them */
+
+static void proceed(struct answer *answer)
+{
+    answer->proceed = true;
+}
+
+static void give(struct answer *answer, long result)
+{
+    answer->result = result;
+}
+
+/* The caller's memory was read by its number: it must still be the same thread. */
+static bool is_still_there(const struct worker *worker)
+{
+    uint64_t id = worker->slot->notification.id;
+
+    return ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+/* What an error of bringing arguments over means. */
+static void bring_failed(const struct worker *worker, struct answer *answer, long error)
+{
+    if (error == 1) {
+        proceed(answer); /* a null pointer */
+    } else if (error == -ESRCH) {
+        answer->sent = true; /* gone */
+    } else if (error == -EPERM) {
+        /* Unreadable: the kernel's own answer is the best there is. */
+        if (worker->policy == NULL)
+            proceed(answer);
+        else
+            give(answer, -EACCES);
+    } else {
+        give(answer, error);
+    }
+}
+
+static unsigned open_flags(const struct call *call)
+{
+    if (call->number == SYS_creat)
+        return O_CREAT | O_WRONLY | O_TRUNC;
+    if (call->number == SYS_openat2)
+        return (unsigned)((const struct open_how *)call->arguments[2])->flags;
+    return (unsigned)call->arguments[call_shapes[call->number].flags];
+}
+
+/* A repeat of what a dead worker may have done already: its traces are no error. */
+static long repeat_settle(const struct worker *worker, long result)
+{
+    const struct call_shape *shape = &call_shapes[worker->call.number];
+    bool made = shape->verb == VERB_MAKE_DIRECTORY || shape->verb == VERB_MAKE_NODE ||
+                shape->verb == VERB_MAKE_SYMLINK || worker->call.number == SYS_link ||
+                worker->call.number == SYS_linkat;
+
+    if (worker->slot->tries == 0 || worker->slot->step != STEP_CHANGING)
+        return result;
+    return result == (made ? -EEXIST : -ENOENT) ? 0 : result;
+}
+
+static bool creates(const struct call *call)
+{
+    unsigned verb = call_shapes[call->number].verb;
+
+    return verb == VERB_MAKE_DIRECTORY || verb == VERB_MAKE_NODE ||
+           (verb == VERB_OPEN && (open_flags(call) & (O_CREAT | O_TMPFILE)));
+}
+
+/* ---- one path ---- */
+
+/* Whether an open would wait for somebody else, or depends on who opens. */
+static bool open_is_the_callers(const struct worker *worker, bool walked)
+{
+    const struct walk *walk = &worker->walk;
+    unsigned flags = open_flags(&worker->call);
+
+    if (!walked || walk->place != PLACE_HOST || walk->missing || (flags & O_PATH))
+        return false;
+    if (S_ISFIFO(walk->status.st_mode))
+        return !(flags & O_NONBLOCK) && (flags & O_ACCMODE) != O_RDWR;
+    return S_ISCHR(walk->status.st_mode) && major(walk->status.st_rdev) != MEMORY_DEVICES;
+}
+
+/* Have the caller repeat the call with the host path that its path leads to. */
+static long guide_path(struct worker *worker, const char *host)
+{
+    const struct call *call = &worker->call;
+    const struct call_shape *shape = &call_shapes[call->number];
+    struct guidance guidance = {.number = call->number,
+                                .text_at = shape->path,
+                                .text = host,
+                                .text_length = strlen(host) + 1,
+                                .descriptor = -1};
+
+    memcpy(guidance.arguments, call->given, sizeof guidance.arguments);
+    if (shape->directory >= 0)
+        guidance.arguments[shape->directory] = AT_FDCWD;
+    return guide(worker, &guidance);
+}
+
+static void guided(struct answer *answer, long result)
+{
+    if (result < 0)
+        give(answer, result);
+    else
+        answer->sent = true;
+}
+
+/* chdir, chroot: where the path leads is another place than the kernel would come to. */
+static void act_move(struct worker *worker, struct answer *answer)
+{
+    struct walk *walk = &worker->walk;
+    struct guidance guidance = {.number = SYS_fchdir, .text_at = -1, .descriptor = -1};
+    bool ended = true;
+    long result = 0;
+
+    while (walk->place == PLACE_NODE && ended) {
+        result = node_open(walk, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, &ended);
+        if (result < 0)
+            break;
+        if (!ended)
+            guidance.descriptor = (int)result;
+    }
+    if (result < 0) {
+        give(answer, result == -ENOKEY ? -ENOENT : result);
+    } else if (walk->place == PLACE_RESERVED || walk->missing) {
+        give(answer, -ENOENT);
+    } else if (guidance.descriptor < 0) {
+        guided(answer, guide_path(worker, walk->host));
+    } else if (worker->call.number != SYS_chdir) {
+        give(answer, -EPERM);
+    } else {
+        guided(answer, guide(worker, &guidance));
+    }
+    if (guidance.descriptor >= 0)
+        close(guidance.descriptor);
+}
+
+/* inotify_add_watch: the caller's own queue. */
+static long watch_bring(struct worker *worker, long *queue)
+{
+    long descriptor = client_descriptor(&worker->client, (int)worker->call.given[0]);
+
+    if (descriptor < 0)
+        return descriptor == -EPERM ? -EACCES : descriptor;
+    *queue = descriptor;
+    return 0;
+}
+
+static long run_slow(struct worker *worker)
+{
+    struct call *call = &worker->call;
+    const struct call_shape *shape = &call_shapes[call->number];
+    mode_t before = 0;
+    bool masked = creates(call);
+    long queue = -1, result = 0;
+
+    if (masked) {
+        long mask = client_status(&worker->client, "Umask", 8);
+
+        if (mask < 0)
+            return -ESRCH;
+        before = umask((mode_t)mask);
+    }
+    if (shape->verb == VERB_WATCH) {
+        result = watch_bring(worker, &queue);
+        call->arguments[0] = queue;
+    }
+    if (result == 0) {
+        if (shape->traits & TRAIT_NAMES)
+            worker->slot->step = STEP_CHANGING;
+        result = path_slow(call->number, call->arguments);
+    }
+    if (queue >= 0)
+        close((int)queue);
+    if (masked)
+        umask(before);
+    return repeat_settle(worker, result);
+}
+
+static void act_slow(struct worker *worker, struct answer *answer)
+{
+    struct call *call = &worker->call;
+    long result;
+
+    if (!is_still_there(worker)) {
+        answer->sent = true;
+        return;
+    }
+    result = run_slow(worker);
+    if (result == -ESTALE) {
+        proceed(answer);
+        return;
+    }
+    if (call_shapes[call->number].verb != VERB_OPEN || result < 0) {
+        give(answer, call_return(call, &worker->client, result));
+        return;
+    }
+    answer->descriptor = (int)result;
+    answer->close_on_exec = (open_flags(call) & O_CLOEXEC) != 0;
+}
+
+/* By descriptor alone: "" with AT_EMPTY_PATH. Whether it stands for a virtual directory. */
+static bool descriptor_is_virtual(struct worker *worker, const struct view *view, int descriptor)
+{
+    return view->places &&
+           walk_descriptor(&worker->walk, &the_shim.caller, view->table, descriptor) == 0 &&
+           worker->walk.place == PLACE_NODE;
+}
+
+static void act_path(struct worker *worker, struct answer *answer)
+{
+    struct call *call = &worker->call;
+    const struct call_shape *shape = &call_shapes[call->number];
+    long result = call_bring_paths(call, &worker->client);
+    struct view view;
+    bool walked = false;
+
+    if (result == 0 && call->number == SYS_openat2)
+        result = call_bring_rest(call, &worker->client);
+    if (result != 0) {
+        bring_failed(worker, answer, result);
+        return;
+    }
+    /* Its restrictions are the kernel's to keep, its mistakes the kernel's to tell. */
+    if (call->number == SYS_openat2 &&
+        ((size_t)call->given[3] < sizeof(struct open_how) ||
+         ((const struct open_how *)call->arguments[2])->resolve != 0)) {
+        proceed(answer);
+        return;
+    }
+    view = view_get();
+    if (call->paths[0][0] == '\0') {
+        bool by_descriptor =
+            (shape->traits & TRAIT_EMPTY_PATH) && (call->given[shape->flags] & AT_EMPTY_PATH) &&
+            descriptor_is_virtual(worker, &view, (int)call->given[shape->directory]);
+
+        result = by_descriptor ? VERDICT_ACT : VERDICT_CONTINUE;
+    } else {
+        result = decide_path(worker, &view, 0, &walked);
+    }
+    if (result < 0) {
+        give(answer, result);
+        return;
+    }
+    if (result == VERDICT_CONTINUE) {
+        if (shape->verb == VERB_OPEN && swap_open(worker, open_flags(call), answer))
+            return;
+        /* Who makes a symlink counts it; and a link of procfs may say a host's name. */
+        bool counted = shape->verb == VERB_MAKE_SYMLINK && (view.shadows || view.binds);
+        bool named = walked && shape->verb == VERB_READLINK && view.places &&
+                     text_begins(worker->walk.host, worker->walk.host_length, "/proc/", 6) &&
+                     !text_begins(worker->walk.host, worker->walk.host_length, "/proc/self", 10) &&
+                     !text_begins(worker->walk.host, worker->walk.host_length, "/proc/thr", 9);
+        if (!counted && !named) {
+            proceed(answer);
+            return;
+        }
+    }
+    if (shape->verb == VERB_CHDIR || shape->verb == VERB_CHROOT) {
+        act_move(worker, answer);
+        return;
+    }
+    if (shape->verb == VERB_OPEN && open_is_the_callers(worker, walked)) {
+        guided(answer, guide_path(worker, worker->walk.host));
+        return;
+    }
+    if (call->number != SYS_openat2)
+        result = call_bring_rest(call, &worker->client);
+    if (result < 0)
+        bring_failed(worker, answer, result);
+    else
+        act_slow(worker, answer);
+}
+
+/* ---- two paths ---- */
+
+static void act_two_paths(struct worker *worker, struct answer *answer)
+{
+    struct call *call = &worker->call;
+    long result = call_bring_paths(call, &worker->client);
+    struct view view;
+    bool walked;
+
+    if (result != 0) {
+        bring_failed(worker, answer, result);
+        return;
+    }
+    view = view_get();
+    /* By descriptor: the name is the kernel's to make. */
+    if (call->number == SYS_linkat && call->paths[0][0] == '\0') {
+        proceed(answer);
+        return;
+    }
+    if (view.table == NULL && !view.places) {
+        result = decide_path(worker, &view, 0, &walked);
+        if (result == VERDICT_CONTINUE)
+            result = decide_path(worker, &view, 1, &walked);
+        if (result == VERDICT_CONTINUE) {
+            proceed(answer);
+            return;
+        }
+    }
+    if (!is_still_there(worker)) {
+        answer->sent = true;
+        return;
+    }
+    worker->slot->step = STEP_CHANGING;
+    result = repeat_settle(worker, two_paths_slow(call->number, call->arguments));
+    if (result == -ESTALE)
+        proceed(answer);
+    else
+        give(answer, result);
+}
+
+/* ---- the others ---- */
+
+static void act_execute(struct worker *worker, struct answer *answer)
+{
+    struct call *call = &worker->call;
+    const struct call_shape *shape = &call_shapes[call->number];
+    long result = call_bring_paths(call, &worker->client);
+    char host[PATH_LIMIT];
+    struct view view;
+    bool walked;
+    int directory;
+
+    if (result != 0) {
+        bring_failed(worker, answer, result);
+        return;
+    }
+    view = view_get();
+    if (call->paths[0][0] == '\0') {
+        proceed(answer);
+        return;
+    }
+    result = decide_path(worker, &view, 0, &walked);
+    if (result == VERDICT_CONTINUE) {
+        proceed(answer);
+        return;
+    }
+    directory = shape->directory >= 0 ? (int)call->given[shape->directory] : AT_FDCWD;
+    if (result >= 0)
+        result =
+            path_to_host(directory, call->paths[0],
+                         call_follows(call->number, call->arguments) ? WALK_FOLLOW : 0, host, NULL);
+    if (result < 0)
+        give(answer, result);
+    else
+        guided(answer, guide_path(worker, host));
+}
+
+static void act_getcwd(struct worker *worker, struct answer *answer)
+{
+    struct call *call = &worker->call;
+    struct walk *walk = &worker->walk;
+    struct view view = view_get();
+    size_t size = (size_t)call->given[1];
+    long result;
+
+    if (!view.places || walk_descriptor(walk, &the_shim.caller, view.table, AT_FDCWD) < 0 ||
+        !walk->touched) {
+        proceed(answer);
+        return;
+    }
+    const char *name = walk->name_length == 0 ? "/" : walk->name;
+    size_t length = strlen(name) + 1;
+    if (length > size) {
+        give(answer, -ERANGE);
+        return;
+    }
+    result = client_write(&worker->client, (uint64_t)call->given[0], name, length);
+    give(answer, result < 0 ? result : (long)length);
+}
+
+/* Whether a directory's list may be another one in the session than on the host. */
+static bool list_is_doubtful(const struct worker *worker, const struct view *view, int descriptor)
+{
+    char link[64];
+    struct stat status;
+    size_t length = strlen(worker->client.process);
+
+    memcpy(link, worker->client.process, length);
+    memcpy(link + length, "/fd/", 4);
+    length += 4;
+    length += text_put_number(link + length, (uint64_t)descriptor);
+    link[length] = '\0';
+    if (stat(link, &status) != 0 || !S_ISDIR(status.st_mode))
+        return false;
+    if (status.st_nlink == 0)
+        return true;
+    for (uint32_t i = 0; view->table != NULL && i < view->table->count; i++) {
+        const struct space_entry *entry = &table_entries(view->table)[i];
+
+        if (entry->parent_inode == status.st_ino && entry->parent_device == status.st_dev)
+            return true;
+    }
+    /* Records are the user's own. */
+    return access(link, W_OK) == 0;
+}
+
+static void act_list(struct worker *worker, struct answer *answer)
+{
+    struct call *call = &worker->call;
+    struct view view = view_get();
+    long descriptor, result;
+
+    if ((int)call->given[0] < 0 || !list_is_doubtful(worker, &view, (int)call->given[0])) {
+        proceed(answer);
+        return;
+    }
+    result = call_bring_rest(call, &worker->client);
+    if (result < 0) {
+        bring_failed(worker, answer, result);
+        return;
+    }
+    descriptor = client_descriptor(&worker->client, (int)call->given[0]);
+    if (descriptor < 0) {
+        if (descriptor == -EPERM && worker->policy == NULL)
+            proceed(answer);
+        else
+            give(answer, descriptor);
+        return;
+    }
+    /* The same open file: its position is the caller's too. */
+    call->arguments[0] = descriptor;
+    identity_be_self();
+    result = list_call(call->number, call->arguments);
+    identity_become(worker->client.process, &worker->slot->request);
+    close((int)descriptor);
+    give(answer, call_return(call, &worker->client, result));
+}
+
+void act(struct worker *worker, struct answer *answer)
+{
+    struct call *call = &worker->call;
+
+    call_begin(call, &worker->slot->notification);
+    if (!call_is_known(call->number)) {
+        proceed(answer);
+        return;
+    }
+    switch (call_kinds[call->number]) {
+    case CALL_PATH:
+        act_path(worker, answer);
+        return;
+    case CALL_TWO_PATHS:
+        act_two_paths(worker, answer);
+        return;
+    case CALL_EXECUTE:
+        act_execute(worker, answer);
+        return;
+    case CALL_GETCWD:
+        act_getcwd(worker, answer);
+        return;
+    case CALL_LIST:
+        act_list(worker, answer);
+        return;
+    default:
+        proceed(answer);
+    }
+}

@@ -1,0 +1,35 @@
+/* The thread that a notification is of: its memory, its descriptors, what it is. */
+#ifndef HIRSEL_TRAP_CLIENT_H
+#define HIRSEL_TRAP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct client {
+    pid_t tid;
+    char process[24]; /* "/proc/TID" */
+    int opener;       /* who opens its memory where we may not; -1: nobody */
+    int memory;       /* what the opener gave, or -1 */
+    bool unreadable;  /* its memory is nobody's to read */
+    pid_t group;      /* its process, 0: not asked yet */
+};
+
+void client_begin(struct client *client, pid_t tid, int opener);
+void client_end(struct client *client);
+
+/* Copy from and to its memory. 0, -EFAULT, -ESRCH, or -EPERM (unreadable). */
+long client_read(struct client *client, void *to, uint64_t from, size_t length);
+long client_write(struct client *client, uint64_t to, const void *from, size_t length);
+/* A text with its NUL: its length; -ENAMETOOLONG where it has `size` bytes or more. */
+long client_text(struct client *client, char *to, uint64_t from, size_t size);
+
+/* A line of /proc/TID/status, as a number in `base`; -1 where there is none. */
+long client_status(const struct client *client, const char *field, int base);
+/* Its process's id, or -ESRCH. */
+long client_group(struct client *client);
+/* A duplicate of its descriptor: the same open file. -errno: -EPERM where that is not allowed. */
+long client_descriptor(struct client *client, int descriptor);
+
+#endif

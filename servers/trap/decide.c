@@ -1,0 +1,238 @@
+/* Would the kernel's own walk come to the place that the session's does? Asked of each path: few
+ * questions to the host where the answer is yes, which is almost always. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "servers/trap/worker.h"
+#include "shim/core/host.h"
+#include "shim/core/text.h"
+#include "shim/door/ways.h"
+
+enum { TABLE_ATTEMPTS = 8 };
+
+/* One path and how it is asked about. */
+struct question {
+    const struct view *view;
+    const struct call_shape *shape;
+    int directory;
+    const char *path;
+    bool follow;
+    unsigned options;            /* for the walk */
+    char probe[PATH_LIMIT + 64]; /* the same path, as this process can name it */
+    bool absolute;               /* the probe is where the path leads by its text */
+};
+
+static bool has_dots(const char *path)
+{
+    for (const char *at = path; *at != '\0'; at++)
+        if (at[0] == '.' && at[1] == '.' && (at[2] == '/' || at[2] == '\0') &&
+            (at == path || at[-1] == '/'))
+            return true;
+    return false;
+}
+
+static bool probe_join(struct question *question, size_t length)
+{
+    size_t rest = strlen(question->path);
+
+    if (length + 1 + rest >= sizeof question->probe)
+        return false;
+    question->probe[length] = '/';
+    memcpy(question->probe + length + 1, question->path, rest + 1);
+    return true;
+}
+
+/* The link in procfs to where a relative path starts. */
+static size_t start_link(const struct client *client, int directory, char *link)
+{
+    size_t length = strlen(client->process);
+
+    memcpy(link, client->process, length);
+    if (directory == AT_FDCWD) {
+        memcpy(link + length, "/cwd", 5);
+        return length + 4;
+    }
+    memcpy(link + length, "/fd/", 4);
+    length += 4;
+    length += text_put_number(link + length, (uint64_t)directory);
+    link[length] = '\0';
+    return length;
+}
+
+/* Where the start's name counts: put it in front, if it is the host's own and the session's. */
+static bool start_put(const struct client *client, struct question *question)
+{
+    const struct core *core = &the_shim.core;
+    char link[64];
+    long length;
+
+    if (question->directory != AT_FDCWD && question->directory < 0)
+        return false;
+    start_link(client, question->directory, link);
+    length = host_link(link, question->probe, PATH_LIMIT);
+    if (length <= 0 || question->probe[0] != '/')
+        return false;
+    size_t end = (size_t)length;
+    if (end >= sizeof DELETED_END - 1 &&
+        strcmp(question->probe + end - (sizeof DELETED_END - 1), DELETED_END) == 0)
+        return false;
+    if (text_begins(question->probe, end, core->session, core->session_length) ||
+        (question->view->table != NULL &&
+         table_bind_of_host(question->view->table, question->probe, end) != NULL))
+        return false;
+    question->absolute = true;
+    return probe_join(question, end == 1 ? 0 : end);
+}
+
+/* Name the path for this process. False: only the walk can. */
+static bool probe_make(const struct client *client, struct question *question)
+{
+    const struct view *view = question->view;
+
+    question->absolute = question->path[0] == '/';
+    if (question->absolute) {
+        /* procfs has names that mean another process to each. */
+        if (text_begins(question->path, strlen(question->path), "/proc", 5))
+            return false;
+        strcpy(question->probe, question->path);
+        return true;
+    }
+    if (question->path[0] == '\0')
+        return false;
+    if (view->shadows || view->places || has_dots(question->path))
+        return start_put(client, question);
+    if (question->directory != AT_FDCWD && question->directory < 0)
+        return false;
+    return probe_join(question, start_link(client, question->directory, question->probe));
+}
+
+static bool is_record(const char *path, const struct stat *status)
+{
+    char start[RECORD_START_LENGTH + 1];
+    ssize_t got;
+
+    if ((size_t)status->st_size < RECORD_LENGTH_MIN)
+        return false;
+    got = readlink(path, start, sizeof start);
+    return got > 0 && text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH);
+}
+
+/* Of what is not there, or seems not to be: whether no symlink is on the way, which the kernel
+ * could have been led astray by. */
+static bool missing_is_plain(const struct question *question)
+{
+    long direct;
+
+    if (!question->absolute)
+        return false;
+    direct = path_is_direct(AT_FDCWD, question->probe, question->follow);
+    return direct == -ENOENT || direct == -ENOTDIR;
+}
+
+/* The quick answer: true, the kernel's walk is right; false: not known. */
+static bool is_plain(struct worker *worker, struct question *question)
+{
+    const struct view *view = question->view;
+    struct stat *status = &worker->status;
+    long result;
+
+    if (view->table != NULL) {
+        if (question->shape->traits & TRAIT_NAMES)
+            return false;
+        if (table_has_read_only(view->table) &&
+            (question->shape->traits & TRAIT_CHANGES || question->shape->verb == VERB_OPEN ||
+             question->shape->verb == VERB_ACCESS))
+            return false;
+    }
+    /* What a link of procfs says may have another name here. */
+    if (question->shape->verb == VERB_READLINK && view->places)
+        return false;
+    if (!probe_make(&worker->client, question))
+        return false;
+    if (text_find(view->table, AT_FDCWD, question->absolute ? question->probe : question->path) ==
+        TEXT_TABLE)
+        return false;
+    if (view->shadows && !way_is_plain(view, AT_FDCWD, question->probe))
+        return false;
+    result = host_status(question->probe, status);
+    if (result == 0) {
+        worker->status_known = true;
+        if (!S_ISLNK(status->st_mode))
+            return true;
+        if (is_record(question->probe, status))
+            return false;
+        if (!question->follow)
+            return true;
+        if (view->shadows)
+            return way_is_known(
+                way_number(view, WAY_FOLLOWED, AT_FDCWD, question->probe, strlen(question->probe)));
+        return stat(question->probe, status) == 0;
+    }
+    if (result == -ENOENT || result == -ENOTDIR)
+        return view->shadows || missing_is_plain(question);
+    return result != -ELOOP;
+}
+
+/* By the walk. */
+static long walk_judge(struct worker *worker, const struct question *question)
+{
+    struct walk *walk = &worker->walk;
+    long result = -EAGAIN;
+
+    for (unsigned i = 0; i < TABLE_ATTEMPTS && result == -EAGAIN; i++) {
+        struct view view = view_get();
+
+        result = walk_path(walk, &the_shim.caller, view.table, question->directory, question->path,
+                           question->options);
+        if (view.table != NULL && !table_still(&the_shim.core, view.generation)) {
+            result = -EAGAIN;
+            continue;
+        }
+        if (result == 0 && !walk->touched && question->absolute) {
+            way_learn(way_number(&view, WAY_DIRECTORY, AT_FDCWD, question->probe,
+                                 way_length(question->probe)));
+            if ((question->options & WALK_FOLLOW) && !walk->missing)
+                way_learn(way_number(&view, WAY_FOLLOWED, AT_FDCWD, question->probe,
+                                     strlen(question->probe)));
+        }
+    }
+    if (result == -ESTALE)
+        return VERDICT_CONTINUE;
+    if (result < 0)
+        return walk->touched ? result : VERDICT_CONTINUE;
+    if (walk->touched || walk->entry != NULL || walk->place != PLACE_HOST)
+        return VERDICT_ACT;
+    if ((question->shape->traits & TRAIT_NAMES) && walk->table != NULL &&
+        table_has_below(walk->table, walk->name, walk->name_length))
+        return VERDICT_ACT;
+    return VERDICT_CONTINUE;
+}
+
+long decide_path(struct worker *worker, const struct view *view, unsigned which, bool *walked)
+{
+    static struct question question;
+    const struct call *call = &worker->call;
+    const struct call_shape *shape = &call_shapes[call->number];
+    int directory = which == 0 ? shape->directory : shape->directory2;
+
+    question.view = view;
+    question.shape = shape;
+    question.directory = directory >= 0 ? (int)call->given[directory] : AT_FDCWD;
+    question.path = call->paths[which];
+    question.follow = which == 0 && call_follows(call->number, call->arguments);
+    question.options = question.follow ? WALK_FOLLOW : 0;
+    if (shape->traits & TRAIT_NAMES)
+        question.options |= WALK_NAME;
+    if (shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY)
+        question.options |= WALK_NODE_NAME;
+    question.absolute = false;
+    worker->status_known = false;
+    *walked = false;
+    if (is_plain(worker, &question))
+        return VERDICT_CONTINUE;
+    *walked = true;
+    return walk_judge(worker, &question);
+}

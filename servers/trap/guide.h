@@ -1,0 +1,21 @@
+/* What only the caller itself can do, or what may block it: its own thread is led to repeat the
+ * call with other arguments. */
+#ifndef HIRSEL_TRAP_GUIDE_H
+#define HIRSEL_TRAP_GUIDE_H
+
+#include "servers/trap/worker.h"
+
+struct guidance {
+    int number; /* of the call that the thread is to make */
+    long arguments[6];
+    int text_at;      /* the argument that `text` is for; -1: none */
+    const void *text; /* put on its stack */
+    size_t text_length;
+    int descriptor; /* to be handed over first; its number there becomes argument 0; -1: none.
+                     * It is closed again there after the call. */
+};
+
+/* Answers the notification, too. 0; or -errno, and nothing was done. */
+long guide(struct worker *worker, const struct guidance *guidance);
+
+#endif

@@ -1,0 +1,40 @@
+#include "servers/trap/journal.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define JOURNAL_MAGIC 0x6c6e72756f4a7274ull
+#define JOURNAL_LAYOUT 1
+
+struct journal *journal_map(int descriptor)
+{
+    struct stat status;
+    struct journal *journal;
+
+    if (fstat(descriptor, &status) != 0)
+        return NULL;
+    if (status.st_size < JOURNAL_SIZE) {
+        errno = EINVAL;
+        return NULL;
+    }
+    journal = mmap(NULL, JOURNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (journal == MAP_FAILED)
+        return NULL;
+    if (journal->magic == JOURNAL_MAGIC && journal->layout == JOURNAL_LAYOUT)
+        return journal;
+    if (journal->magic != 0) {
+        munmap(journal, JOURNAL_SIZE);
+        errno = EBADMSG;
+        return NULL;
+    }
+    journal->layout = JOURNAL_LAYOUT;
+    __atomic_store_n(&journal->magic, JOURNAL_MAGIC, __ATOMIC_RELEASE);
+    return journal;
+}
+
+void journal_unmap(struct journal *journal)
+{
+    munmap(journal, JOURNAL_SIZE);
+}

@@ -1,0 +1,59 @@
+/* What workers have in hand, in memory that init keeps for the life of the listener: the kernel
+ * puts a notification straight into its worker's slot, so that nothing is between its handing over
+ * and the record. A successor answers what a killed worker, or a killed trap, left there. */
+#ifndef HIRSEL_TRAP_JOURNAL_H
+#define HIRSEL_TRAP_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/seccomp.h>
+
+#define WORKERS_MAX 16
+#define CALLS_COUNTED 512
+#define JOURNAL_SIZE 65536
+
+enum slot_step {
+    STEP_NONE = 0,
+    STEP_CHANGING = 1, /* what the call changes may be done already */
+};
+
+struct slot {
+    union {
+        struct seccomp_notif notification; /* id 0: nothing in hand */
+        char room[256];                    /* for what later kernels put behind it */
+    };
+    uint32_t step;
+    uint32_t tries;   /* that a worker died in */
+    uint64_t request; /* at-most-once id of what was asked of a translator, 0: none yet */
+    int32_t worker;   /* its pid; 0: none. Read by all workers, written by main */
+    int32_t reserved;
+} __attribute__((aligned(64)));
+
+struct call_count {
+    uint64_t continued;
+    uint64_t answered;
+    uint64_t refused;
+};
+
+struct journal {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t busy_told; /* atomic: main knows that all workers are busy */
+    uint64_t forgotten; /* atomic, as are the counts */
+    struct call_count counts[CALLS_COUNTED];
+    struct slot slots[WORKERS_MAX];
+};
+
+_Static_assert(sizeof(struct journal) <= JOURNAL_SIZE, "the journal fits");
+
+/* Map the journal in `descriptor` (borrowed), a new one made ready. NULL with errno. */
+struct journal *journal_map(int descriptor);
+void journal_unmap(struct journal *journal);
+
+static inline void count_add(uint64_t *count)
+{
+    __atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,167 @@
+#include "servers/trap/swap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shim/core/text.h"
+#include "shim/patch/copy.h"
+
+#define KERNEL_LARGEFILE 0100000
+/* An unknown libc is told of no more often than this. */
+#define TELL_SECONDS 5
+
+enum { SITES_MAX = 64 };
+
+/* What is known of the copy that a door leads to. */
+static struct {
+    char path[PATH_MAX]; /* empty: none */
+    struct copy_stamp stamp;
+    uint32_t sites[SITES_MAX]; /* where ld.so's calls are that open files */
+    size_t site_count;
+    time_t told;
+} copy;
+
+static bool site_opens(const struct copy_ld_site *site)
+{
+    return site->number == 257 || site->number == 2; /* openat, open */
+}
+
+/* Read the header in the file's image. */
+static bool header_read(const char *image, size_t size)
+{
+    const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)image;
+    const Elf64_Phdr *segment = (const Elf64_Phdr *)(const void *)(image + elf->e_phoff);
+
+    if (size < sizeof *elf || elf->e_phoff > size ||
+        (size_t)elf->e_phnum * sizeof *segment > size - elf->e_phoff)
+        return false;
+    for (unsigned i = 0; i < elf->e_phnum; i++, segment++) {
+        uint64_t at = segment->p_offset + (segment->p_paddr - segment->p_vaddr);
+        const struct copy_header *header = (const struct copy_header *)(const void *)(image + at);
+        const struct copy_ld_site *site;
+
+        if (segment->p_type != PT_LOAD || segment->p_flags != (PF_R | PF_X) ||
+            at > size - sizeof *header || at % 8 != 0 || header->magic != COPY_MAGIC ||
+            header->layout != COPY_LAYOUT)
+            continue;
+        if ((uint64_t)header->ld_sites + header->ld_count * sizeof *site > size - at)
+            return false;
+        copy.stamp = header->stamp;
+        copy.site_count = 0;
+        site = (const struct copy_ld_site *)(const void *)((const char *)header + header->ld_sites);
+        for (uint32_t s = 0; s < header->ld_count && copy.site_count < SITES_MAX; s++)
+            if (site_opens(&site[s]))
+                copy.sites[copy.site_count++] = site[s].start;
+        return true;
+    }
+    return false;
+}
+
+static bool copy_load(const char *path)
+{
+    struct stat status;
+    bool known = false;
+    char *image;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (file < 0)
+        return false;
+    if (fstat(file, &status) == 0 && status.st_size > (off_t)sizeof(Elf64_Ehdr)) {
+        size_t size = (size_t)status.st_size;
+
+        image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
+        if (image != MAP_FAILED) {
+            known = header_read(image, size);
+            munmap(image, size);
+        }
+    }
+    close(file);
+    return known;
+}
+
+/* The copy behind the door of the name space that we are in. */
+static bool copy_find_here(void)
+{
+    char door[SESSION_LIMIT + 64], path[PATH_MAX];
+    size_t length = the_shim.core.session_length;
+    ssize_t got;
+
+    memcpy(door, the_shim.core.session, length);
+    memcpy(door + length, "/spaces/", 8);
+    length += 8;
+    length += text_put_number(door + length, the_shim.core.space);
+    strcpy(door + length, "/lib/libc.so.6");
+    got = readlink(door, path, sizeof path - 1);
+    if (got <= 0)
+        return false;
+    path[got] = '\0';
+    if (strcmp(path, copy.path) == 0)
+        return true;
+    copy.path[0] = '\0';
+    if (!copy_load(path))
+        return false;
+    strcpy(copy.path, path);
+    return true;
+}
+
+/* Whether the call was made by ld.so: others want the file as it is. Where ld.so lies is not known,
+ * but pages stay pages. */
+static bool caller_is_linker(const struct worker *worker)
+{
+    uint64_t behind = worker->slot->notification.data.instruction_pointer;
+
+    for (size_t i = 0; i < copy.site_count; i++) {
+        uint64_t distance = (behind - copy.sites[i]) % COPY_PAGE;
+
+        if (distance >= 2 && distance <= COPY_LD_WINDOW)
+            return true;
+    }
+    return copy.site_count == 0;
+}
+
+static void copy_ask(const struct worker *worker)
+{
+    time_t now = time(NULL);
+    char word = WORD_COPY;
+
+    if (now - copy.told < TELL_SECONDS && now >= copy.told)
+        return;
+    copy.told = now;
+    /* A full pipe has enough such words in it. */
+    if (write(worker->words, &word, 1) < 0)
+        return;
+}
+
+bool swap_open(struct worker *worker, unsigned flags, struct answer *answer)
+{
+    static const char name[] = "libc.so.6";
+    const char *path = worker->call.paths[0];
+    size_t length = strlen(path);
+    const struct stat *status = worker->status_known ? &worker->status : &worker->walk.status;
+    int file;
+
+    if ((flags & ~(unsigned)KERNEL_LARGEFILE) != (O_RDONLY | O_CLOEXEC) || length < sizeof name ||
+        strcmp(path + length - sizeof name + 1, name) != 0 || path[length - sizeof name] != '/' ||
+        !S_ISREG(status->st_mode))
+        return false;
+    if (!copy_find_here() || !caller_is_linker(worker))
+        return false;
+    if (copy.stamp.device != status->st_dev || copy.stamp.inode != status->st_ino ||
+        copy.stamp.size != (uint64_t)status->st_size ||
+        copy.stamp.mtime_seconds != status->st_mtim.tv_sec ||
+        copy.stamp.mtime_nanoseconds != status->st_mtim.tv_nsec) {
+        copy_ask(worker);
+        return false;
+    }
+    file = open(copy.path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    answer->descriptor = file;
+    answer->close_on_exec = true;
+    return true;
+}
