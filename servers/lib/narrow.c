@@ -1,8 +1,8 @@
-/* A server gives up what it does not need, so that one that was taken over can do little. */
-#include "servers/lib/server.h"
+/* A server gives up what it does not need, so that one that was taken over can do little. So does a
+ * translator: what both need is said here alone. */
+#include "servers/lib/narrow.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -11,8 +11,8 @@
 
 #include <seccomp.h>
 
-/* What libc, libev and libmsg need once a server is up. */
-static const int frame_calls[] = {
+/* What libc, libev and libmsg need to serve who is connected. */
+static const int common_calls[] = {
     SCMP_SYS(read),
     SCMP_SYS(write),
     SCMP_SYS(readv),
@@ -23,38 +23,19 @@ static const int frame_calls[] = {
     SCMP_SYS(sendmsg),
     SCMP_SYS(recvfrom),
     SCMP_SYS(sendto),
-    SCMP_SYS(recvmmsg),
-    SCMP_SYS(sendmmsg),
     SCMP_SYS(close),
     SCMP_SYS(accept4),
     SCMP_SYS(accept),
-    SCMP_SYS(connect),
-    SCMP_SYS(bind),
-    SCMP_SYS(listen),
     SCMP_SYS(shutdown),
     SCMP_SYS(getsockopt),
     SCMP_SYS(setsockopt),
     SCMP_SYS(getsockname),
-    SCMP_SYS(getpeername),
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
-    SCMP_SYS(select),
-    SCMP_SYS(pselect6),
-    SCMP_SYS(epoll_create),
-    SCMP_SYS(epoll_create1),
     SCMP_SYS(epoll_ctl),
     SCMP_SYS(epoll_wait),
     SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_pwait2),
-    SCMP_SYS(eventfd2),
-    SCMP_SYS(timerfd_create),
-    SCMP_SYS(timerfd_settime),
-    SCMP_SYS(timerfd_gettime),
-    SCMP_SYS(signalfd4),
-    SCMP_SYS(pipe2),
     SCMP_SYS(dup),
-    SCMP_SYS(dup2),
-    SCMP_SYS(dup3),
     SCMP_SYS(fcntl),
     SCMP_SYS(memfd_create),
     SCMP_SYS(ftruncate),
@@ -67,7 +48,6 @@ static const int frame_calls[] = {
     SCMP_SYS(statx),
     SCMP_SYS(readlink),
     SCMP_SYS(readlinkat),
-    SCMP_SYS(getdents64),
     SCMP_SYS(lseek),
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
@@ -88,72 +68,86 @@ static const int frame_calls[] = {
     SCMP_SYS(getegid),
     SCMP_SYS(getrandom),
     SCMP_SYS(clock_gettime),
-    SCMP_SYS(clock_getres),
     SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(nanosleep),
     SCMP_SYS(gettimeofday),
     SCMP_SYS(time),
     SCMP_SYS(restart_syscall),
     SCMP_SYS(sched_yield),
     SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(set_robust_list),
-    SCMP_SYS(rseq),
-    SCMP_SYS(getrlimit),
-    SCMP_SYS(uname),
     SCMP_SYS(sysinfo),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
+    -1,
 };
 
-static int calls_allow(scmp_filter_ctx filter, const int *calls, size_t count)
+/* A server besides makes connections, timers and pipes, and lists directories. */
+static const int server_calls[] = {
+    SCMP_SYS(recvmmsg),       SCMP_SYS(sendmmsg),        SCMP_SYS(connect),
+    SCMP_SYS(bind),           SCMP_SYS(listen),          SCMP_SYS(getpeername),
+    SCMP_SYS(select),         SCMP_SYS(pselect6),        SCMP_SYS(epoll_create),
+    SCMP_SYS(epoll_create1),  SCMP_SYS(epoll_pwait2),    SCMP_SYS(eventfd2),
+    SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime),
+    SCMP_SYS(signalfd4),      SCMP_SYS(pipe2),           SCMP_SYS(dup2),
+    SCMP_SYS(dup3),           SCMP_SYS(getdents64),      SCMP_SYS(clock_getres),
+    SCMP_SYS(nanosleep),      SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
+    SCMP_SYS(getrlimit),      SCMP_SYS(uname),           -1,
+};
+
+static int calls_allow(scmp_filter_ctx filter, const int *calls)
 {
     int error = 0;
 
-    for (size_t i = 0; i < count && error == 0; i++)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+    for (; calls != NULL && *calls != -1 && error == 0; calls++)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, *calls, 0);
     return -error;
 }
 
 /* Calls that are harmless with some arguments alone. */
-static int calls_allow_in_part(scmp_filter_ctx filter)
+static int calls_allow_in_part(scmp_filter_ctx filter, unsigned parts)
 {
     int error = 0;
 
-    error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-    error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    /* Reading limits, one's own alone. */
-    error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
-                              SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0));
-    /* Threads, no processes. The flags of clone3 are in memory, where no filter sees them: libc
-     * goes on with clone after ENOSYS. */
-    error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-    error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (parts & NARROW_UNIX_SOCKETS) {
+        error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+        error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    }
+    if (parts & NARROW_OWN_LIMITS)
+        error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
+                                  SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0));
+    if (parts & NARROW_THREADS) {
+        /* The flags of clone3 are in memory, where no filter sees them: libc goes on with clone
+         * after ENOSYS. */
+        error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+        error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    }
+    if (parts & NARROW_PARENT_DEATH)
+        error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0));
     return error == 0 ? 0 : EINVAL;
 }
 
-int server_narrow(const int *system_calls)
+int narrow_calls(const int *more, const int *still_more, unsigned parts)
 {
-    size_t count = 0;
-    scmp_filter_ctx filter;
+    /* Refused, not killed: a library may try something and do without it. */
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int error;
 
-    filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL)
         return ENOMEM;
-    while (system_calls != NULL && system_calls[count] != -1)
-        count++;
-    error = calls_allow(filter, frame_calls, sizeof frame_calls / sizeof frame_calls[0]);
+    error = calls_allow(filter, common_calls);
     if (error == 0)
-        error = calls_allow_in_part(filter);
-    if (error == 0 && count > 0)
-        error = calls_allow(filter, system_calls, count);
+        error = calls_allow(filter, more);
+    if (error == 0)
+        error = calls_allow(filter, still_more);
+    if (error == 0)
+        error = calls_allow_in_part(filter, parts);
     if (error != 0)
         goto out;
     /* What is refused shows in the kernel's log. Kernels and audit set-ups that lack it: fine. */
@@ -162,4 +156,10 @@ int server_narrow(const int *system_calls)
 out:
     seccomp_release(filter);
     return error;
+}
+
+int server_narrow(const int *system_calls)
+{
+    return narrow_calls(server_calls, system_calls,
+                        NARROW_UNIX_SOCKETS | NARROW_OWN_LIMITS | NARROW_THREADS);
 }

@@ -11,6 +11,7 @@
 
 #include "libmsg/msg.h"
 #include "libmsg/rpc.h"
+#include "servers/lib/narrow.h" /* server_narrow: server_run does it after `start` */
 
 /* Descriptors that init hands to a server. */
 #define SERVER_LISTEN_DESCRIPTOR 3
@@ -35,11 +36,6 @@ struct server {
 
 /* Run until init's end of the control channel closes or SIGTERM comes. The exit status. */
 int server_run(struct server *server, int argc, char **argv);
-
-/* Give up for good all system calls but the frame's own and `system_calls` (ended by -1; NULL: none
- * besides): others fail with EPERM and are written to the kernel's log. server_run does it after
- * `start`. 0 or a positive errno. */
-int server_narrow(const int *system_calls);
 
 /* Let this program have as many descriptors as the hard limit allows (at most 16,384): a server
  * has one for each connection. `before` (may be NULL) gets the limits as they were. */

@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <stddef.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* <seccomp.h> brings <elf.h>, whose macros would break <ev.h> after it. */
+#include "servers/lib/narrow.h"
 #include "translators/lib/library.h"
 
 #include <seccomp.h>
@@ -50,48 +50,10 @@ static int files_narrow(void)
     return error;
 }
 
-static const int allowed[] = {
-    SCMP_SYS(read),
-    SCMP_SYS(write),
-    SCMP_SYS(readv),
-    SCMP_SYS(writev),
-    SCMP_SYS(pread64),
-    SCMP_SYS(pwrite64),
-    SCMP_SYS(lseek),
-    SCMP_SYS(close),
-    SCMP_SYS(recvmsg),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(sendto),
-    SCMP_SYS(accept),
-    SCMP_SYS(accept4),
-    SCMP_SYS(getsockopt),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(getsockname),
-    SCMP_SYS(shutdown),
-    SCMP_SYS(poll),
-    SCMP_SYS(ppoll),
-    SCMP_SYS(epoll_ctl),
-    SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait),
-    SCMP_SYS(fcntl),
-    SCMP_SYS(dup),
-    SCMP_SYS(memfd_create),
-    /* What the shim asks of the kernel for the calls of this list. */
-    SCMP_SYS(openat2),
-    SCMP_SYS(getcwd),
-    SCMP_SYS(process_vm_writev),
-    SCMP_SYS(openat),
-    SCMP_SYS(open),
-    SCMP_SYS(stat),
-    SCMP_SYS(lstat),
-    SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat),
-    SCMP_SYS(statx),
+/* Besides what every server needs: filling mirrors, and the helper that fills them. */
+static const int filling_calls[] = {
     SCMP_SYS(statfs),
     SCMP_SYS(fstatfs),
-    SCMP_SYS(readlink),
-    SCMP_SYS(readlinkat),
     SCMP_SYS(mkdirat),
     SCMP_SYS(mkdir),
     SCMP_SYS(mknodat),
@@ -106,66 +68,17 @@ static const int allowed[] = {
     SCMP_SYS(utimensat),
     SCMP_SYS(fchmod),
     SCMP_SYS(fchmodat),
-    SCMP_SYS(ftruncate),
     SCMP_SYS(faccessat),
     SCMP_SYS(faccessat2),
     SCMP_SYS(inotify_add_watch),
-    SCMP_SYS(munmap),
-    SCMP_SYS(mremap),
-    SCMP_SYS(madvise),
-    SCMP_SYS(brk),
-    SCMP_SYS(futex),
-    SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sigaltstack),
-    SCMP_SYS(tgkill),
     SCMP_SYS(wait4),
     SCMP_SYS(flock),
-    SCMP_SYS(getpid),
-    SCMP_SYS(getppid),
-    SCMP_SYS(gettid),
-    SCMP_SYS(getuid),
-    SCMP_SYS(geteuid),
-    SCMP_SYS(getgid),
-    SCMP_SYS(getegid),
-    SCMP_SYS(getrandom),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(gettimeofday),
-    SCMP_SYS(time),
-    SCMP_SYS(restart_syscall),
-    SCMP_SYS(sched_yield),
-    SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(sysinfo),
-    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
+    /* What the shim asks of the kernel for these and for opening. */
+    SCMP_SYS(openat2),
+    SCMP_SYS(getcwd),
+    SCMP_SYS(process_vm_writev),
+    -1,
 };
-
-static int calls_narrow(void)
-{
-    /* Refused with EPERM, not killed: a library may try something and do without it. */
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int error = 0;
-
-    if (!filter)
-        return ENOMEM;
-    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && error == 0; i++)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-    if (error == 0)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-                                 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (error == 0)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-                                 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (error == 0)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                                 SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0));
-    if (error == 0)
-        error = seccomp_load(filter);
-    seccomp_release(filter);
-    return -error;
-}
 
 int narrow(void)
 {
@@ -176,5 +89,5 @@ int narrow(void)
     error = files_narrow();
     if (error != 0)
         translator_log("runs without Landlock: errno %d", error);
-    return calls_narrow();
+    return narrow_calls(filling_calls, NULL, NARROW_PARENT_DEATH);
 }
