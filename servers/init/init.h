@@ -245,7 +245,6 @@ void libc_watch(struct init *init);
 void libc_look(struct init *init);
 /* The same where a tree begins in `space`, whose door may have been made in between. */
 void libc_look_for(struct init *init, uint64_t space);
-void libc_unwatch(struct init *init);
 
 /* stop.c */
 void stop_begin(struct init *init, unsigned grace_ms, struct reply *reply);

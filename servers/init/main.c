@@ -243,7 +243,6 @@ static void session_end(struct init *init)
 {
     int error;
 
-    libc_unwatch(init);
     trapped_close(init);
     roots_close(init);
     kept_close(init);

@@ -195,7 +195,8 @@ static int directory_watch(struct libc *libc, const char *file)
                : 0;
 }
 
-/* Where nothing can be watched (a user has only so many of these) trees that begin look. */
+/* Where nothing can be watched (a user has only so many of these) trees that begin look. The watch
+ * ends with init: its closing takes the kernel tens of milliseconds. */
 void libc_watch(struct init *init)
 {
     struct libc *libc = &init->libc;
@@ -214,13 +215,4 @@ void libc_watch(struct init *init)
     libc->watcher.data = init;
     if (libc->watch >= 0)
         ev_io_start(init->loop, &libc->watcher);
-}
-
-void libc_unwatch(struct init *init)
-{
-    if (init->libc.watch < 0)
-        return;
-    ev_io_stop(init->loop, &init->libc.watcher);
-    close(init->libc.watch);
-    init->libc.watch = -1;
 }
