@@ -1,5 +1,7 @@
 /* Who calls: known from the kernel, never from what a message says. */
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +9,7 @@
 #include "servers/fs/fs.h"
 #include "servers/fs/life.h"
 #include "servers/fs/space.h"
+#include "servers/lib/installed.h"
 
 /* Bounds a walk through pids that change hands while it goes on. */
 #define DEPTH_MAX 4096
@@ -46,6 +49,20 @@ static void dropped_say(struct fs *fs, pid_t pid, int error)
     fs->dropped = 0;
 }
 
+/* A program of a tree could run that file as well, but no tree's program comes here. */
+static bool runs_trap(pid_t pid)
+{
+    char link[32], program[PATH_MAX], trap[PATH_MAX];
+    ssize_t length;
+
+    snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+    length = readlink(link, program, sizeof(program) - 1);
+    if (length < 0 || installed_path(2, "libexec/hirsel/trap", trap, sizeof(trap)) != 0)
+        return false;
+    program[length] = '\0';
+    return strcmp(program, trap) == 0;
+}
+
 static void asker_left(struct port *port, int error, void *context)
 {
     struct asker *asker = context;
@@ -72,6 +89,7 @@ int asker_arrival(struct port *port, uint64_t *space, void *context)
         asker->space = tree->space;
     } else {
         asker->guarded = guarded_ancestor(asker->pid);
+        asker->is_trap = runs_trap(asker->pid);
     }
     port_set_context(port, asker);
     port_on_hangup(port, asker_left, asker);
@@ -93,6 +111,11 @@ uint64_t asker_space(const struct fs *fs, const struct asker *asker)
     /* Not settled at its arrival: a translator may connect before init has told us its pid. */
     translator = asker->guarded ? life_find_pid(fs, asker->guarded) : NULL;
     return translator ? translator->space : 0;
+}
+
+uint64_t asker_space_for(const struct fs *fs, const struct asker *asker, uint64_t named)
+{
+    return asker->is_trap && space_find(fs, named) ? named : asker_space(fs, asker);
 }
 
 int asker_choose(struct fs *fs, const struct asker *asker, uint64_t wanted, struct space **space)

@@ -42,12 +42,15 @@ struct asker {
     pid_t guarded; /* the ancestor (or itself) that is init's own child; 0: none */
     bool in_tree;  /* below a root that init knows, whose space this is: */
     uint64_t space;
+    bool is_trap; /* the trap server, which asks in its callers' place and names their space */
 };
 
 port_arrival asker_arrival;
 const struct asker *asker_of(const struct port *port);
 /* The asker's own name space. */
 uint64_t asker_space(const struct fs *fs, const struct asker *asker);
+/* The space of who is asked for by this asker: its own, or what the trap server says. */
+uint64_t asker_space_for(const struct fs *fs, const struct asker *asker, uint64_t named);
 /* The name space `wanted` (0: the asker's own) if the asker may change it: its own, or one that was
  * copied from its own. EPERM, ENOENT. */
 int asker_choose(struct fs *fs, const struct asker *asker, uint64_t wanted, struct space **space);

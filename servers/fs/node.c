@@ -316,7 +316,7 @@ void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, st
     Hirsel__NodeRequest *request = (Hirsel__NodeRequest *)body;
     struct fs *fs = fs_of(context);
     const struct asker *asker = asker_of(port);
-    uint64_t space = asker_space(fs, asker);
+    uint64_t space = asker_space_for(fs, asker, request->space);
     struct translator *translator = NULL;
     bool self;
     int error;
