@@ -175,13 +175,14 @@ void node_fill_end(struct node *node, int error)
         node->filled = 1;
     else if (filling->descriptor >= 0 && ftruncate(filling->descriptor, 0) != 0)
         translator_log("%s: can't give back the room of a part: errno %d", node_name(node), errno);
+    /* Closed before anybody is told: who opens the file to execute it must not find a writer. */
+    if (filling->descriptor >= 0)
+        close(filling->descriptor);
     /* Out of the list first: an answer may lead to a new open of the same node. */
     LIST_REMOVE(filling, entry);
     while ((request = LIST_FIRST(&filling->waiters))) {
         LIST_REMOVE(request, entry);
         waiter_answer(request, error);
     }
-    if (filling->descriptor >= 0)
-        close(filling->descriptor);
     free(filling);
 }
