@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include "servers/fs/fs.h"
-#include "servers/fs/life.h"
-#include "servers/fs/space.h"
 #include "servers/lib/installed.h"
 
 /* Bounds a walk through pids that change hands while it goes on. */
@@ -109,13 +107,13 @@ uint64_t asker_space(const struct fs *fs, const struct asker *asker)
     if (asker->in_tree)
         return asker->space;
     /* Not settled at its arrival: a translator may connect before init has told us its pid. */
-    translator = asker->guarded ? life_find_pid(fs, asker->guarded) : NULL;
+    translator = asker->guarded ? life_find_pid(&fs->life, asker->guarded) : NULL;
     return translator ? translator->space : 0;
 }
 
 uint64_t asker_space_for(const struct fs *fs, const struct asker *asker, uint64_t named)
 {
-    return asker->is_trap && space_find(fs, named) ? named : asker_space(fs, asker);
+    return asker->is_trap && space_find(&fs->names, named) ? named : asker_space(fs, asker);
 }
 
 int asker_choose(struct fs *fs, const struct asker *asker, uint64_t wanted, struct space **space)
@@ -124,8 +122,8 @@ int asker_choose(struct fs *fs, const struct asker *asker, uint64_t wanted, stru
 
     if (wanted == 0)
         wanted = own;
-    if (!space_descends(fs, wanted, own))
+    if (!space_descends(&fs->names, wanted, own))
         return EPERM;
-    *space = space_find(fs, wanted);
+    *space = space_find(&fs->names, wanted);
     return *space ? 0 : ENOENT;
 }

@@ -5,10 +5,6 @@
 #include <string.h>
 
 #include "servers/fs/fs.h"
-#include "servers/fs/once.h"
-#include "servers/fs/place.h"
-#include "servers/fs/space.h"
-#include "servers/fs/walk.h"
 
 static void answer(struct reply *reply, int error)
 {
@@ -26,7 +22,7 @@ static int target_resolve(struct fs *fs, const struct space *space, pid_t self,
     int error = name_absolute(target.data, target.len, path);
 
     if (!error)
-        error = walk_path(&space->entries, &fs->seal, self, path, WALK_FOLLOW, walk);
+        error = walk_path(&space->entries, &fs->names.seal, self, path, WALK_FOLLOW, walk);
     if (!error && walk->kind != WALK_HOST)
         error = EOPNOTSUPP;
     return error;
@@ -97,7 +93,7 @@ static int add(struct fs *fs, struct space *space, pid_t self, const Hirsel__FsE
     int error = name_absolute(wire->path.data, wire->path.len, path);
 
     if (!error)
-        error = place_find(fs, space, self, path, &place);
+        error = place_find(&fs->names, space, self, path, &place);
     if (error)
         return error;
     there = entries_at(&space->entries, place.path);
@@ -126,7 +122,7 @@ static int take_away(struct fs *fs, struct space *space, pid_t self, const Hirse
     strcpy(plain, path);
     there = name_normalise(plain) == 0 ? entries_at(&space->entries, plain) : NULL;
     if (!there) {
-        error = place_find(fs, space, self, path, &place);
+        error = place_find(&fs->names, space, self, path, &place);
         if (error)
             return error;
         there = entries_at(&space->entries, place.path);
@@ -153,7 +149,7 @@ static void change_run(change *change_space, struct port *port, const Hirsel__Fs
     struct once once;
     int error = asker_choose(fs, asker, wire->space, &space);
 
-    if (error || once_ended(&once, fs, raw, &error)) {
+    if (error || once_ended(&once, &fs->journal, raw, &error)) {
         answer(reply, error);
         return;
     }

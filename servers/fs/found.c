@@ -4,9 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "servers/fs/life.h"
-#include "servers/fs/record.h"
-
 int found_find(struct fs *fs, const struct space *space, pid_t self, ProtobufCBinaryData path,
                struct found *found)
 {
@@ -20,7 +17,7 @@ int found_find(struct fs *fs, const struct space *space, pid_t self, ProtobufCBi
     found->translator = NULL;
     error = name_absolute(path.data, path.len, text);
     if (!error)
-        error = place_find(fs, space, self, text, &found->place);
+        error = place_find(&fs->names, space, self, text, &found->place);
     if (error)
         return error;
     entry = entries_at(&space->entries, found->place.path);
@@ -28,7 +25,7 @@ int found_find(struct fs *fs, const struct space *space, pid_t self, ProtobufCBi
         if (entry->kind != SPACE_NODE)
             return EBUSY;
         found->kind = FOUND_ENTRY;
-        found->translator = life_find(fs, entry->translator);
+        found->translator = life_find(&fs->life, entry->translator);
         return 0;
     }
     if (!found->place.told || !S_ISLNK(found->place.status.st_mode))
@@ -37,11 +34,11 @@ int found_find(struct fs *fs, const struct space *space, pid_t self, ProtobufCBi
     if (length < 0 || length >= (ssize_t)sizeof(found->text))
         return 0;
     found->text[length] = '\0';
-    if (record_parse(&fs->seal, found->text, (size_t)length, &record))
+    if (record_parse(&fs->names.seal, found->text, (size_t)length, &record))
         return 0;
     record_free(&record);
     found->kind = FOUND_RECORD;
-    found->translator = life_find_record(fs, space->id, found->place.status.st_dev,
+    found->translator = life_find_record(&fs->life, space->id, found->place.status.st_dev,
                                          found->place.status.st_ino, found->text, (size_t)length);
     return 0;
 }
@@ -62,11 +59,11 @@ int found_know(struct fs *fs, const struct space *space, struct found *found)
         return 0;
     if (found->kind != FOUND_RECORD)
         return ENOENT;
-    error = record_parse(&fs->seal, found->text, strlen(found->text), &record);
+    error = record_parse(&fs->names.seal, found->text, strlen(found->text), &record);
     if (error)
         return error;
     plan.record = &record;
-    error = life_add(fs, &plan, &found->translator);
+    error = life_add(&fs->life, &plan, &found->translator);
     record_free(&record);
     return error;
 }

@@ -2,7 +2,7 @@
 #ifndef HIRSEL_FS_FOUND_H
 #define HIRSEL_FS_FOUND_H
 
-#include "servers/fs/place.h"
+#include "servers/fs/fs.h"
 
 enum found_kind {
     FOUND_OTHER, /* nothing, or no node */

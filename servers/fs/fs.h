@@ -1,4 +1,5 @@
-/* fs: name spaces, the prefix tables, the life of translators. What its parts share. */
+/* fs: what is asked of the name spaces (servers/names) and of the life of translators
+ * (servers/life), by whom, and what is answered. What its parts share. */
 #ifndef HIRSEL_FS_H
 #define HIRSEL_FS_H
 
@@ -9,23 +10,17 @@
 #include "proto/fs.pb-c.h"
 #include "proto/init.pb-c.h"
 #include "proto/node.pb-c.h"
-#include "servers/fs/journal.h"
-#include "servers/fs/seal.h"
+#include "servers/life/life.h"
+#include "servers/lib/once.h"
 #include "servers/lib/server.h"
-
-struct space;
-struct translator;
+#include "servers/names/names.h"
 
 struct fs {
     struct server *server;
-    struct seal seal;
-    struct journal journal;
-    struct space *spaces;
-    struct translator *translators;
-    size_t translator_count;
+    struct journal journal; /* what must not be done twice */
+    struct names names;
+    struct life life;
     char installed[PATH_MAX]; /* the directory of installed translators */
-    struct ev_timer sweeping; /* while a space waits for its maker to open a tree or to end */
-    ev_tstamp swept_at;       /* when nodes that are gone were last looked for */
     ev_tstamp dropped_at;     /* when the log last said that a caller was dropped */
     unsigned dropped;         /* callers since then */
 };

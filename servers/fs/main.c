@@ -1,12 +1,11 @@
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "servers/fs/fs.h"
-#include "servers/fs/life.h"
-#include "servers/fs/space.h"
 #include "servers/lib/installed.h"
 
 static const struct rpc_operation operations[] = {
@@ -30,8 +29,20 @@ static const struct rpc_operation operations[] = {
     {0, NULL, NULL},
 };
 
+static void child_ended(struct port *port, ProtobufCMessage *body, struct msg *raw,
+                        struct reply *reply, void *context)
+{
+    const Hirsel__InitEnd *end = (const Hirsel__InitEnd *)body;
+
+    (void)port;
+    (void)raw;
+    life_child_ended(&fs_of(context)->life, end->translator, (pid_t)end->pid, end->status);
+    if (reply)
+        reply_error(reply, 0);
+}
+
 static const struct rpc_operation control_operations[] = {
-    {HIRSEL__INIT_OPERATION__INIT_CHILD_ENDED, &hirsel__init_end__descriptor, life_child_ended},
+    {HIRSEL__INIT_OPERATION__INIT_CHILD_ENDED, &hirsel__init_end__descriptor, child_ended},
     {0, NULL, NULL},
 };
 
@@ -46,7 +57,14 @@ static const int system_calls[] = {
 static void tree_gone(struct server *server, const struct tree *tree)
 {
     (void)tree;
-    spaces_sweep(server->state);
+    spaces_sweep(&((struct fs *)server->state)->names);
+}
+
+static void space_dropped(struct names *names, uint64_t space)
+{
+    struct fs *fs = (struct fs *)(void *)((char *)names - offsetof(struct fs, names));
+
+    life_space_dropped(&fs->life, space);
 }
 
 static int start(struct server *server)
@@ -56,6 +74,9 @@ static int start(struct server *server)
     int error;
 
     fs->server = server;
+    fs->names = (struct names){.server = server, .journal = &fs->journal, .dropped = space_dropped};
+    fs->life = (struct life){
+        .names = &fs->names, .server = server, .journal = &fs->journal, .installed = fs->installed};
     error = installed_path(2, "libexec/hirsel/translators", fs->installed, sizeof(fs->installed));
     if (error)
         return error;
@@ -63,20 +84,20 @@ static int start(struct server *server)
         return ENAMETOOLONG;
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return errno;
-    error = seal_load(&fs->seal, server->directory);
+    error = seal_load(&fs->names.seal, server->directory);
     if (!error &&
         snprintf(path, sizeof(path), "%s/state/requests", server->directory) >= (int)sizeof(path))
         error = ENAMETOOLONG;
     if (!error)
         error = journal_open(&fs->journal, path);
     if (!error)
-        error = spaces_load(fs);
+        error = spaces_load(&fs->names);
     if (!error)
-        error = life_load(fs);
+        error = life_load(&fs->life);
     if (error)
         return error;
     tree_on_removed(server, tree_gone);
-    spaces_sweep(fs);
+    spaces_sweep(&fs->names);
     return 0;
 }
 

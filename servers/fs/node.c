@@ -9,11 +9,6 @@
 #include <unistd.h>
 
 #include "servers/fs/fs.h"
-#include "servers/fs/life.h"
-#include "servers/fs/name.h"
-#include "servers/fs/passing.h"
-#include "servers/fs/record.h"
-#include "servers/fs/space.h"
 
 /* ---- what fs answers by itself ---- */
 
@@ -205,7 +200,7 @@ static int record_check(const Hirsel__NodeRecord *record, const char *host_path)
 }
 
 /* A node's names, as the asker has them. */
-struct names {
+struct node_names {
     char host[NAME_PATH_SIZE];
     char session[NAME_PATH_SIZE];
     char directory[NAME_PATH_SIZE];
@@ -214,10 +209,10 @@ struct names {
 
 /* The plan of a translator with this record. `names` must outlive it. */
 static int record_plan(const struct fs *fs, uint64_t space_id, const Hirsel__NodeRecord *wire,
-                       const struct record *record, struct names *names,
+                       const struct record *record, struct node_names *names,
                        struct translator_plan *plan)
 {
-    const struct space *space = space_find(fs, space_id);
+    const struct space *space = space_find(&fs->names, space_id);
     int error = space ? 0 : ENOENT;
 
     if (!error)
@@ -253,7 +248,7 @@ static int record_moved(const struct fs *fs, const Hirsel__NodeRecord *wire,
                         struct translator *translator)
 {
     struct translator_plan plan;
-    struct names names;
+    struct node_names names;
     int error = record_plan(fs, translator->space, wire, &translator->record, &names, &plan);
 
     return error ? error : life_change(translator, &plan);
@@ -264,22 +259,22 @@ static int translator_by_record(struct fs *fs, uint64_t space, const Hirsel__Nod
 {
     struct translator_plan plan;
     struct record record;
-    struct names names;
+    struct node_names names;
     int error;
 
-    *translator = life_find_record(fs, space, wire->device, wire->inode,
+    *translator = life_find_record(&fs->life, space, wire->device, wire->inode,
                                    (const char *)wire->text.data, wire->text.len);
     if (*translator && strlen((*translator)->host_path) == wire->host_path.len &&
         memcmp((*translator)->host_path, wire->host_path.data, wire->host_path.len) == 0)
         return 0; /* its seal was right when it became known */
     if (*translator)
         return record_moved(fs, wire, *translator);
-    error = record_parse(&fs->seal, (const char *)wire->text.data, wire->text.len, &record);
+    error = record_parse(&fs->names.seal, (const char *)wire->text.data, wire->text.len, &record);
     if (error)
         return ENOKEY;
     error = record_plan(fs, space, wire, &record, &names, &plan);
     if (!error)
-        error = life_add(fs, &plan, translator);
+        error = life_add(&fs->life, &plan, translator);
     record_free(&record);
     return error;
 }
@@ -289,9 +284,9 @@ static int translator_by_record(struct fs *fs, uint64_t space, const Hirsel__Nod
 static int translator_by_id(const struct fs *fs, uint64_t space, uint64_t id,
                             struct translator **translator)
 {
-    *translator = life_find(fs, id);
-    if (!*translator || !(space_descends(fs, space, (*translator)->space) ||
-                          space_descends(fs, (*translator)->space, space)))
+    *translator = life_find(&fs->life, id);
+    if (!*translator || !(space_descends(&fs->names, space, (*translator)->space) ||
+                          space_descends(&fs->names, (*translator)->space, space)))
         return ENOENT;
     return 0;
 }
@@ -346,6 +341,6 @@ void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, st
         return;
     }
     if (raw->operation == HIRSEL__NODE_OPERATION__NODE_OPEN && translator->record.kind == 'd')
-        spaces_mark_placeholders(fs);
-    pass_request(translator, raw, reply, space, asker->guarded);
+        spaces_mark_placeholders(&fs->names);
+    life_pass(translator, raw, reply, space, asker->guarded);
 }

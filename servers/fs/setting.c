@@ -11,10 +11,6 @@
 
 #include "servers/fs/fs.h"
 #include "servers/fs/found.h"
-#include "servers/fs/life.h"
-#include "servers/fs/once.h"
-#include "servers/fs/running.h"
-#include "servers/fs/space.h"
 
 /* One request, which may have to wait for the end of an old translator and the start of the new. */
 struct setting {
@@ -55,7 +51,7 @@ static void setting_end(struct setting *setting, int error)
 
 static void entry_take_back(struct setting *setting)
 {
-    struct space *space = space_find(setting->fs, setting->space);
+    struct space *space = space_find(&setting->fs->names, setting->space);
     struct translator *translator = setting->translator;
     const struct entry *entry = space ? entries_at(&space->entries, translator->path) : NULL;
 
@@ -148,12 +144,12 @@ static int passive_set(struct setting *setting, struct found *found, bool *wait)
                                    .record = &setting->record};
     struct stat status;
     char *text;
-    int error = record_encode(&setting->fs->seal, &setting->record, &text);
+    int error = record_encode(&setting->fs->names.seal, &setting->record, &text);
 
     if (error)
         return error;
     error = record_write(setting, found, text);
-    spaces_count_change(setting->fs);
+    spaces_count_change(&setting->fs->names);
     if (!error && fstatat(AT_FDCWD, found->place.host, &status, AT_SYMLINK_NOFOLLOW) < 0)
         error = errno;
     if (error)
@@ -171,10 +167,10 @@ static int passive_set(struct setting *setting, struct found *found, bool *wait)
         life_forget(old);
     if (error || !(request->start || request->active))
         goto out;
-    setting->translator =
-        life_find_record(setting->fs, plan.space, plan.device, plan.inode, text, strlen(text));
+    setting->translator = life_find_record(&setting->fs->life, plan.space, plan.device, plan.inode,
+                                           text, strlen(text));
     if (!setting->translator)
-        error = life_add(setting->fs, &plan, &setting->translator);
+        error = life_add(&setting->fs->life, &plan, &setting->translator);
     *wait = !error;
 out:
     free(text);
@@ -206,7 +202,7 @@ static int active_set(struct setting *setting, struct space *space, struct found
         return ENOENT;
     if (found->kind != FOUND_ENTRY && entries_any_below(&space->entries, found->place.path))
         return EBUSY;
-    error = life_add(setting->fs, &plan, &setting->translator);
+    error = life_add(&setting->fs->life, &plan, &setting->translator);
     if (error)
         return error;
     if (found->kind == FOUND_ENTRY) {
@@ -253,7 +249,7 @@ static int take_away(struct setting *setting, struct space *space, struct found 
             return EROFS;
         if (unlink(found->place.host) < 0)
             return errno;
-        spaces_count_change(setting->fs);
+        spaces_count_change(&setting->fs->names);
         if (found->translator)
             (lives_on ? life_orphan : life_forget)(found->translator);
         return 0;
@@ -274,7 +270,7 @@ static bool is_passive(const Hirsel__FsTranslator *request)
 /* Once nothing stands in the way. What was found before may have changed meanwhile: look again. */
 static void setting_apply(struct setting *setting)
 {
-    struct space *space = space_find(setting->fs, setting->space);
+    struct space *space = space_find(&setting->fs->names, setting->space);
     struct found found;
     bool wait = false;
     int error = space
@@ -305,7 +301,7 @@ static void setting_stopped(struct stopper *stopper, int error)
 
 static bool runs(const struct translator *translator)
 {
-    return translator && (translator->state != TRANSLATOR_IDLE || running_alive(translator));
+    return translator && (translator->state != TRANSLATOR_IDLE || life_is_alive(translator));
 }
 
 /* What becomes of one that runs, as in the Hurd: setting a passive translator leaves it alone or
@@ -313,7 +309,7 @@ static bool runs(const struct translator *translator)
 static void setting_begin(struct setting *setting)
 {
     const Hirsel__FsTranslator *request = setting->request;
-    struct space *space = space_find(setting->fs, setting->space);
+    struct space *space = space_find(&setting->fs->names, setting->space);
     struct translator *old;
     struct found found;
     int error =
@@ -396,8 +392,8 @@ void setting_request(struct port *port, ProtobufCMessage *body, struct msg *raw,
     setting->reply = reply;
     setting->space = space->id;
     setting->self = asker->pid;
-    if (once_ended(&setting->once, fs, raw, &error)) {
-        setting->translator = life_find(fs, setting->once.value);
+    if (once_ended(&setting->once, &fs->journal, raw, &error)) {
+        setting->translator = life_find(&fs->life, setting->once.value);
         setting_end(setting, error);
         return;
     }

@@ -5,9 +5,6 @@
 
 #include "servers/fs/fs.h"
 #include "servers/fs/found.h"
-#include "servers/fs/life.h"
-#include "servers/fs/running.h"
-#include "servers/fs/space.h"
 
 static ProtobufCBinaryData bytes_of(const char *text)
 {
@@ -38,7 +35,7 @@ static void show(struct reply *reply, const struct record *record, bool passive,
     answer.kind = kind;
     answer.passive = passive;
     if (translator) {
-        bool alive = translator->state != TRANSLATOR_IDLE || running_alive(translator);
+        bool alive = translator->state != TRANSLATOR_IDLE || life_is_alive(translator);
         answer.translator = translator->id;
         answer.active = translator->active || alive;
         answer.pid = alive ? (uint32_t)translator->pid : 0;
@@ -79,7 +76,7 @@ void showing_request(struct port *port, ProtobufCMessage *body, struct msg *raw,
         show(reply, &found.translator->record, false, found.translator);
         return;
     }
-    error = record_parse(&fs->seal, found.text, strlen(found.text), &record);
+    error = record_parse(&fs->names.seal, found.text, strlen(found.text), &record);
     if (error) {
         reply_error(reply, error);
         return;
@@ -102,7 +99,7 @@ static const char *state_name(const struct translator *translator)
     case TRANSLATOR_IDLE:
         break;
     }
-    return running_alive(translator) ? "running" : "ended";
+    return life_is_alive(translator) ? "running" : "ended";
 }
 
 static int running_fill(const struct translator *translator, Hirsel__FsRunning *running)
@@ -124,19 +121,19 @@ void showing_running(struct port *port, ProtobufCMessage *body, struct msg *raw,
     Hirsel__FsTranslators answer = HIRSEL__FS_TRANSLATORS__INIT;
     struct fs *fs = fs_of(context);
     uint64_t own = asker_space(fs, asker_of(port));
-    Hirsel__FsRunning *all = calloc(fs->translator_count + 1, sizeof(*all));
+    Hirsel__FsRunning *all = calloc(fs->life.count + 1, sizeof(*all));
     int error = all ? 0 : ENOMEM;
 
     (void)body;
     (void)raw;
-    answer.running = calloc(fs->translator_count + 1, sizeof(*answer.running));
+    answer.running = calloc(fs->life.count + 1, sizeof(*answer.running));
     if (!answer.running)
         error = ENOMEM;
-    for (const struct translator *translator = fs->translators; translator && !error;
+    for (const struct translator *translator = fs->life.translators; translator && !error;
          translator = translator->next) {
-        if (translator->forgotten || !space_descends(fs, translator->space, own))
+        if (translator->forgotten || !space_descends(&fs->names, translator->space, own))
             continue;
-        if (translator->state == TRANSLATOR_IDLE && !running_alive(translator))
+        if (translator->state == TRANSLATOR_IDLE && !life_is_alive(translator))
             continue;
         answer.running[answer.n_running] = &all[answer.n_running];
         error = running_fill(translator, &all[answer.n_running++]);

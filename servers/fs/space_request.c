@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include "servers/fs/fs.h"
-#include "servers/fs/once.h"
-#include "servers/fs/space.h"
 
 static void space_answer(struct reply *reply, int error, uint64_t id)
 {
@@ -46,15 +44,15 @@ void space_request_make(struct port *port, ProtobufCMessage *request, struct msg
     struct once once;
     int error = asker_choose(fs, asker, wanted->origin, &origin);
 
-    if (error || once_ended(&once, fs, raw, &error)) {
+    if (error || once_ended(&once, &fs->journal, raw, &error)) {
         space_answer(reply, error, error ? 0 : once.value);
         return;
     }
-    spaces_sweep(fs);
+    spaces_sweep(&fs->names);
     once_begin(&once, once.repeat ? once.value : journal_next(&fs->journal, JOURNAL_SPACES));
     error = network_choose(asker, wanted->network, origin, &net);
     if (!error)
-        error = space_make(fs, once.value, origin, &net, asker->pid, &made);
+        error = space_make(&fs->names, once.value, origin, &net, asker->pid, &made);
     once_end(&once, error);
     space_answer(reply, error, once.value);
 }
@@ -64,7 +62,7 @@ void space_request_drop(struct port *port, ProtobufCMessage *request, struct msg
 {
     const Hirsel__FsSpace *wanted = (const Hirsel__FsSpace *)request;
     struct fs *fs = fs_of(context);
-    struct space *space = space_find(fs, wanted->space);
+    struct space *space = space_find(&fs->names, wanted->space);
 
     (void)raw;
     /* init's alone: a name space lasts as long as its trees. */
@@ -73,6 +71,6 @@ void space_request_drop(struct port *port, ProtobufCMessage *request, struct msg
         return;
     }
     if (space)
-        space_drop(fs, space);
+        space_drop(&fs->names, space);
     rpc_reply(reply, NULL, NULL, 0);
 }

@@ -11,3 +11,5 @@ $(SERVERLIB): $(SERVERLIB_OBJECTS)
 
 UNIT_LINK_server_lib := $(SERVERLIB)
 UNIT_LIBS_server_lib := -lseccomp
+UNIT_LINK_server_journal := $(SERVERLIB)
+UNIT_LIBS_server_journal := -lseccomp
