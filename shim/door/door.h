@@ -14,6 +14,11 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 
 #define DOOR_VARIABLE "HIRSEL_DOOR="
+/* Goes along with LD_LIBRARY_PATH: ld.so (before glibc 2.37) then leaves out some twenty look-ups
+ * for each program's first library, in directories for processors that are no more. Written so that
+ * it is known from a user's own. */
+#define LEAN_VARIABLE "LD_HWCAP_MASK"
+#define LEAN_VALUE "0x0000"
 
 /* All that the shim knows; set once, before the program's first instruction. */
 struct shim {

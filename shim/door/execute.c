@@ -115,21 +115,26 @@ static __attribute__((noinline)) long execute_with_door(const struct execution *
     size_t length = text_length(start), count = 0, at = 1;
     struct execution changed = *execution;
     const char *old = NULL;
+    bool lean = !the_shim.trapped;
     char *const *environment = execution->environment;
     for (; environment != NULL && environment[count] != NULL; count++) {
         if (variable_is(environment[count], DOOR_VARIABLE, sizeof DOOR_VARIABLE - 1))
             return execute_plain(execution);
         if (old == NULL && variable_is(environment[count], PATH_VARIABLE, sizeof PATH_VARIABLE - 1))
             old = environment[count] + sizeof PATH_VARIABLE - 1;
+        if (variable_is(environment[count], LEAN_VARIABLE "=", sizeof LEAN_VARIABLE))
+            lean = false;
     }
     if (old != NULL && door_is_in(old))
         return execute_plain(execution);
-    char **variables = pointers_take(count + 2);
+    char **variables = pointers_take(count + 3);
     if (variables == NULL)
-        variables = __builtin_alloca((count + 2) * sizeof *variables);
+        variables = __builtin_alloca((count + 3) * sizeof *variables);
     for (size_t i = 0; i < count; i++)
         if (!variable_is(environment[i], start, length))
             variables[at++] = environment[i];
+    if (lean)
+        variables[at++] = (char *)(uintptr_t)(LEAN_VARIABLE "=" LEAN_VALUE);
     variables[at] = NULL;
     size_t old_length = old == NULL || the_shim.trapped ? 0 : text_length(old);
     if (old_length > STACK_POINTERS * sizeof(char *))

@@ -114,6 +114,19 @@ static void variable_remove(char **variable)
     while (*variable++ != NULL);
 }
 
+/* Take out what goes along with the door. */
+static void lean_remove(char **environment)
+{
+    for (; *environment != NULL; environment++) {
+        const char *value = variable_value(*environment, LEAN_VARIABLE);
+        if (value == NULL)
+            continue;
+        if (text_equal(value, text_length(value), LEAN_VALUE, sizeof LEAN_VALUE - 1))
+            variable_remove(environment);
+        return;
+    }
+}
+
 /* Take the door out of the environment: what the program sees is what it would see natively. */
 static bool environment_read(char **environment)
 {
@@ -123,8 +136,10 @@ static bool environment_read(char **environment)
         int found = value == NULL ? 0 : door_find(value, true);
         if (found == 2)
             variable_remove(variable);
-        if (found)
+        if (found) {
+            lean_remove(environment);
             return true;
+        }
         if (told == NULL && variable_value(*variable, "HIRSEL_DOOR") != NULL)
             told = variable;
     }
