@@ -76,7 +76,7 @@ START_TEST(waits_in_order)
 {
     struct flight flight;
     struct wire_header header;
-    struct outcome outcome = {0};
+    static struct outcome outcome; /* of a call that may outlive this function */
     char *body = calloc(1, 100000);
     struct msg carrying = {.operation = 1, .descriptors = &raw, .descriptor_count = 1};
     struct msg plain = {.operation = 2};
@@ -147,7 +147,7 @@ START_TEST(met_behind_a_queue)
     static char body[60000];
     struct wire_header header;
     int served = 0;
-    struct outcome outcome = {0};
+    static struct outcome outcome; /* of a call that may outlive this function */
     struct msg message = {.operation = 9, .descriptors = &raw, .descriptor_count = 1};
     if (is_privileged())
         return;
@@ -213,7 +213,7 @@ START_TEST(nothing_to_queue_with)
     pid_t pid = serve_elsewhere(path, echo);
     struct flight flight;
     struct port *port;
-    struct outcome outcome = {0};
+    static struct outcome outcome; /* of a call that may outlive this function */
     struct msg message = {.operation = 1, .descriptors = &raw, .descriptor_count = 1};
     int taken[64];
     int count = 0;
@@ -244,7 +244,7 @@ START_TEST(not_for_ever)
     struct wire_header header;
     struct port *one, *other;
     struct hangups notice_hangups = {0};
-    struct outcome outcome = {0};
+    static struct outcome outcome; /* of a call that may outlive this function */
     char body[64];
     int served = 0;
     struct msg message = {.operation = 9, .descriptors = &raw, .descriptor_count = 1};
