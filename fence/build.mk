@@ -8,3 +8,5 @@ $(FENCE): $(FENCE_OBJECTS)
 	$(AR) rcs $@ $^
 
 UNIT_LINK_fence_filter := $(FENCE) $(B)/obj/shim/core/calls.o
+UNIT_LINK_fence_page := $(FENCE)
+BENCH_LINK_fence_bench := $(FENCE)
