@@ -57,7 +57,7 @@ static void signals_reset(void)
     sigset_t none;
 
     signal(SIGTERM, SIG_DFL);
-    signal(SIGCHLD, SIG_DFL);
+    signal(SIGCHLD, SIG_IGN); /* guides end by themselves */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
