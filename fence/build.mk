@@ -10,3 +10,5 @@ $(FENCE): $(FENCE_OBJECTS)
 UNIT_LINK_fence_filter := $(FENCE) $(B)/obj/shim/core/calls.o
 UNIT_LINK_fence_page := $(FENCE)
 BENCH_LINK_fence_bench := $(FENCE)
+UNIT_LINK_fence_policy := $(FENCE)
+UNIT_LINK_fence_probe := $(FENCE)
