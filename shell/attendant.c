@@ -50,6 +50,8 @@ int tree_open(const struct tree_plan *plan, struct port **init)
     if (*init == NULL)
         return errno;
     tree.space = plan->space;
+    tree.policy.data = plan->policy;
+    tree.policy.len = plan->policy_length;
     error = rpc_call(*init, HIRSEL__INIT_OPERATION__INIT_TREE_OPEN, &tree.base, NULL, 0, NULL, NULL,
                      NULL, SESSION_TIMEOUT_MS);
     if (error != 0)

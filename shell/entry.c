@@ -187,9 +187,6 @@ static void untrapped_tell(struct attendant *attendant, int error)
 {
     Hirsel__InitListener told = HIRSEL__INIT_LISTENER__INIT;
 
-    told.space = attendant->plan->space;
-    told.policy.data = (uint8_t *)attendant->plan->policy;
-    told.policy.len = attendant->plan->policy_length;
     told.error = (uint32_t)error;
     rpc_call(attendant->init, HIRSEL__INIT_OPERATION__INIT_LISTENER, &told.base, NULL, 0, NULL,
              NULL, NULL, SESSION_TIMEOUT_MS);
@@ -231,9 +228,6 @@ static int listener_give(struct attendant *attendant, int listener)
         return errno;
     given[0] = listener;
     given[1] = ends[1];
-    told.space = attendant->plan->space;
-    told.policy.data = (uint8_t *)attendant->plan->policy;
-    told.policy.len = attendant->plan->policy_length;
     error = rpc_call(attendant->init, HIRSEL__INIT_OPERATION__INIT_LISTENER, &told.base, given, 2,
                      NULL, NULL, NULL, SESSION_TIMEOUT_MS);
     close(ends[1]);

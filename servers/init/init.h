@@ -81,7 +81,9 @@ struct root {
     uint64_t space;
     int pidfd;
     struct ev_io watcher;
-    bool untrapped; /* runs without a filter: see InitListener.error */
+    bool untrapped;  /* runs without a filter: see InitListener.error */
+    uint8_t *policy; /* what its programs are confined to; NULL: they are not */
+    size_t policy_length;
 };
 
 /* The listener of a filtered tree and what goes with it, for each life of the trap server. */
@@ -91,7 +93,7 @@ struct trapped {
     uint64_t id;
     pid_t root;
     uint64_t space;
-    uint8_t *policy;
+    uint8_t *policy; /* as the root's */
     size_t policy_length;
     int descriptors[3];    /* listener, opener, journal: as TRAP_SERVE wants them */
     struct call *call;     /* the TRAP_SERVE that is open */
@@ -209,14 +211,16 @@ int translator_signal(struct init *init, uint64_t id, int signal);
 int translator_forget(struct init *init, uint64_t id);
 
 /* root.c */
-void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply);
+void root_open(struct init *init, pid_t pid, const Hirsel__InitTree *wanted, struct reply *reply);
+/* The innermost tree that confines this process, or NULL. A root is not confined by its own tree.
+ * Where the process is gone, and it might have been: the first confined tree there is. */
+const struct root *root_confining(const struct init *init, pid_t pid);
 /* Whether the process is a tree's root; or NULL. */
 struct root *root_find(struct init *init, pid_t pid);
 void roots_close(struct init *init);
 
 /* trapped.c: the trap server's listeners, held by init from one of its lives to the next. */
-void trapped_add(struct init *init, pid_t root, const Hirsel__InitListener *told, struct msg *raw,
-                 struct reply *reply);
+void trapped_add(struct init *init, const struct root *root, struct msg *raw, struct reply *reply);
 void trapped_end(struct init *init, uint64_t id);
 /* The trap server is up: hand all to it. */
 void trapped_serve(struct init *init);

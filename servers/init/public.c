@@ -135,6 +135,12 @@ static void stop(struct port *port, ProtobufCMessage *request, struct msg *raw, 
     uint32_t grace = ((const Hirsel__InitStop *)request)->grace_ms;
 
     (void)raw;
+    if (root_confining(context, port_peer(port).pid) != NULL) {
+        log_line("process %d is confined: it may not end the session", port_peer(port).pid);
+        if (reply != NULL)
+            reply_error(reply, EPERM);
+        return;
+    }
     log_line("process %d ends the session", port_peer(port).pid);
     stop_begin(context,
                grace == 0             ? GRACE_DEFAULT_MS
@@ -151,7 +157,7 @@ static void tree_open(struct port *port, ProtobufCMessage *request, struct msg *
         return;
     /* Remembered with the connection: see tree_report. */
     port_set_context(port, context);
-    root_open(context, port_peer(port).pid, ((const Hirsel__InitTree *)request)->space, reply);
+    root_open(context, port_peer(port).pid, (const Hirsel__InitTree *)request, reply);
 }
 
 /* The command of a tree ended: proc writes it down. Only the tree's own root is believed; it may be
@@ -182,7 +188,8 @@ static void tree_listener(struct port *port, ProtobufCMessage *request, struct m
 
     if (reply == NULL)
         return;
-    if (root == NULL || port_context(port) != init) {
+    if (root == NULL || port_context(port) != init ||
+        root_confining(init, port_peer(port).pid) != NULL) {
         reply_error(reply, ESRCH);
     } else if (raw->descriptor_count == 0) {
         root->untrapped = true;
@@ -190,7 +197,7 @@ static void tree_listener(struct port *port, ProtobufCMessage *request, struct m
                  told->error == 0 ? "by its starter's wish" : strerror((int)told->error));
         reply_error(reply, 0);
     } else {
-        trapped_add(init, root->pid, told, raw, reply);
+        trapped_add(init, root, raw, reply);
     }
 }
 

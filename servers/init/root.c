@@ -10,6 +10,10 @@
 #include "servers/lib/server.h"
 
 #define ROOTS_MAX 4096
+#define POLICY_MAX 32768
+/* No process is deeper below its tree's root; the bound ends a walk through pids that change hands
+ * while it goes on. */
+#define DEPTH_MAX 4096
 #define SERVERS_TIMEOUT_MS 3000
 
 /* An INIT_TREE_OPEN that is answered when every server knows of the tree: until then the root must
@@ -26,6 +30,7 @@ static Hirsel__InitTree tree_message(const struct root *root)
     tree.pid = (uint32_t)root->pid;
     tree.start_time = root->start_time;
     tree.space = root->space;
+    tree.confined = root->policy != NULL;
     return tree;
 }
 
@@ -49,7 +54,52 @@ static void root_close(struct root *root)
     init->root_count--;
     ev_io_stop(init->loop, &root->watcher);
     close(root->pidfd);
+    free(root->policy);
     free(root);
+}
+
+const struct root *root_confining(const struct init *init, pid_t pid)
+{
+    const struct root *confined = init->roots;
+
+    while (confined != NULL && confined->policy == NULL)
+        confined = confined->next;
+    if (confined == NULL)
+        return NULL;
+    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+        pid_t parent;
+        const struct root *root = init->roots;
+
+        if (process_stat(pid, &parent, NULL) != 0)
+            return confined;
+        while (root != NULL && root->pid != parent)
+            root = root->next;
+        if (root != NULL && root->policy != NULL)
+            return root;
+        pid = parent;
+    }
+    return NULL;
+}
+
+/* 0, or an errno: from within a confined tree another one may be opened, with the same confinement
+ * and the same name space. */
+static int root_confine(struct root *root, const struct root *outer, const Hirsel__InitTree *wanted)
+{
+    const uint8_t *policy = outer != NULL ? outer->policy : wanted->policy.data;
+    size_t length = outer != NULL ? outer->policy_length : wanted->policy.len;
+
+    if (outer != NULL && outer->space != wanted->space)
+        return EPERM;
+    if (length > POLICY_MAX)
+        return EMSGSIZE;
+    if (length == 0)
+        return 0;
+    root->policy = malloc(length);
+    if (root->policy == NULL)
+        return ENOMEM;
+    memcpy(root->policy, policy, length);
+    root->policy_length = length;
+    return 0;
 }
 
 static void root_ended(struct ev_loop *loop, ev_io *watcher, int events)
@@ -107,7 +157,7 @@ static void servers_tell(struct init *init, const struct root *root, struct open
     opening_settle(opening);
 }
 
-void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply)
+void root_open(struct init *init, pid_t pid, const Hirsel__InitTree *wanted, struct reply *reply)
 {
     struct root *root = NULL;
     struct opening *opening = NULL;
@@ -128,7 +178,10 @@ void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply
         goto refuse;
     root->init = init;
     root->pid = pid;
-    root->space = space;
+    root->space = wanted->space;
+    error = root_confine(root, root_confining(init, pid), wanted);
+    if (error != 0)
+        goto refuse;
     root->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (root->pidfd < 0) {
         error = errno;
@@ -149,11 +202,13 @@ void root_open(struct init *init, pid_t pid, uint64_t space, struct reply *reply
         init->once_root = pid;
         lease_end(init);
     }
-    libc_look_for(init, space);
+    libc_look_for(init, wanted->space);
     opening->reply = reply;
     servers_tell(init, root, opening);
     return;
 refuse:
+    if (root != NULL)
+        free(root->policy);
     free(root);
     free(opening);
     reply_error(reply, error);

@@ -15,7 +15,6 @@
 enum { LISTENER, OPENER, JOURNAL };
 
 #define TRAPPED_MAX 1024
-#define POLICY_MAX 32768
 /* In it the trap server's workers note what they have in hand; see servers/trap/journal.h. */
 #define JOURNAL_SIZE 65536
 #define SERVE_TIMEOUT_MS 20000
@@ -132,30 +131,29 @@ static int journal_make(void)
     return -1;
 }
 
-static int trapped_fill(struct trapped *trapped, const Hirsel__InitListener *told, struct msg *raw)
+static int trapped_fill(struct trapped *trapped, const struct root *root, struct msg *raw)
 {
     if (raw->descriptor_count != 2)
         return EINVAL;
-    if (told->policy.len > POLICY_MAX)
-        return EMSGSIZE;
     trapped->descriptors[LISTENER] = msg_take(raw, 0);
     trapped->descriptors[OPENER] = msg_take(raw, 1);
     trapped->descriptors[JOURNAL] = journal_make();
     if (trapped->descriptors[JOURNAL] < 0)
         return errno;
-    trapped->space = told->space;
-    if (told->policy.len == 0)
+    trapped->root = root->pid;
+    trapped->space = root->space;
+    if (root->policy == NULL)
         return 0;
-    trapped->policy = malloc(told->policy.len);
+    /* The tree's last programs may outlive its root. */
+    trapped->policy = malloc(root->policy_length);
     if (trapped->policy == NULL)
         return ENOMEM;
-    memcpy(trapped->policy, told->policy.data, told->policy.len);
-    trapped->policy_length = told->policy.len;
+    memcpy(trapped->policy, root->policy, root->policy_length);
+    trapped->policy_length = root->policy_length;
     return 0;
 }
 
-void trapped_add(struct init *init, pid_t root, const Hirsel__InitListener *told, struct msg *raw,
-                 struct reply *reply)
+void trapped_add(struct init *init, const struct root *root, struct msg *raw, struct reply *reply)
 {
     struct slot *slot = &init->slots[SLOT_TRAP];
     struct trapped *trapped;
@@ -172,9 +170,9 @@ void trapped_add(struct init *init, pid_t root, const Hirsel__InitListener *told
         reply_error(reply, error != 0 ? error : ENOMEM);
         return;
     }
-    *trapped = (struct trapped){
-        .init = init, .id = ++init->trapped_last, .root = root, .descriptors = {-1, -1, -1}};
-    error = trapped_fill(trapped, told, raw);
+    *trapped =
+        (struct trapped){.init = init, .id = ++init->trapped_last, .descriptors = {-1, -1, -1}};
+    error = trapped_fill(trapped, root, raw);
     if (error != 0) {
         trapped_free(trapped);
         reply_error(reply, error);

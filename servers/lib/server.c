@@ -44,8 +44,10 @@ static void tree_added(struct port *port, ProtobufCMessage *request, struct msg 
                        struct reply *reply, void *context)
 {
     const Hirsel__InitTree *tree = (const Hirsel__InitTree *)request;
-    struct tree added = {
-        .pid = (pid_t)tree->pid, .start_time = tree->start_time, .space = tree->space};
+    struct tree added = {.pid = (pid_t)tree->pid,
+                         .start_time = tree->start_time,
+                         .space = tree->space,
+                         .confined = tree->confined};
     struct server *server = context;
     int error = tree_add(server, &added);
 
@@ -139,7 +141,8 @@ static int trees_fetch(struct server *server)
     for (size_t i = 0; i < trees->n_trees && error == 0; i++) {
         struct tree tree = {.pid = (pid_t)trees->trees[i]->pid,
                             .start_time = trees->trees[i]->start_time,
-                            .space = trees->trees[i]->space};
+                            .space = trees->trees[i]->space,
+                            .confined = trees->trees[i]->confined};
 
         error = tree_add(server, &tree);
     }

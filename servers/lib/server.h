@@ -57,6 +57,7 @@ struct tree {
     pid_t pid;
     uint64_t start_time;
     uint64_t space;
+    bool confined; /* its programs have no authority but what their policy says */
 };
 const struct tree *tree_of(struct server *server, pid_t pid);
 size_t tree_list(struct server *server, const struct tree **trees);
