@@ -1,0 +1,140 @@
+#include "tests/escape/pack.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_MILLISECONDS 5000
+
+static void pack_byte(struct pack *pack, uint8_t byte)
+{
+    if (pack->length < sizeof pack->bytes)
+        pack->bytes[pack->length++] = byte;
+}
+
+static void pack_varint(struct pack *pack, uint64_t value)
+{
+    for (; value > 127; value >>= 7)
+        pack_byte(pack, (uint8_t)(value | 128));
+    pack_byte(pack, (uint8_t)value);
+}
+
+void pack_number(struct pack *pack, unsigned field, uint64_t value)
+{
+    pack_varint(pack, (uint64_t)field << 3);
+    pack_varint(pack, value);
+}
+
+static void pack_run(struct pack *pack, unsigned field, const void *bytes, size_t length)
+{
+    pack_varint(pack, (uint64_t)field << 3 | 2);
+    pack_varint(pack, length);
+    for (size_t i = 0; i < length; i++)
+        pack_byte(pack, ((const uint8_t *)bytes)[i]);
+}
+
+void pack_text(struct pack *pack, unsigned field, const char *text)
+{
+    pack_run(pack, field, text, strlen(text));
+}
+
+void pack_part(struct pack *pack, unsigned field, const struct pack *part)
+{
+    pack_run(pack, field, part->bytes, part->length);
+}
+
+int bus_send(int bus, const struct wire_header *header, const void *body, size_t length,
+             const int *descriptors, size_t count)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(253 * sizeof(int))];
+    } control;
+    struct iovec parts[2] = {{(void *)(uintptr_t)header, sizeof *header},
+                             {(void *)(uintptr_t)body, length}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+
+    if (count > 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(&control.head), descriptors, count * sizeof(int));
+    }
+    return sendmsg(bus, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+int bus_connect(const char *session, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct wire_header header = {
+        .version = WIRE_VERSION, .kind = WIRE_HELLO, .length = sizeof(struct wire_hello)};
+    struct wire_hello hello = {.version_min = WIRE_VERSION, .version_max = WIRE_VERSION};
+    char answer[256];
+    struct pollfd waiting;
+    int bus = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (bus < 0)
+        return -1;
+    if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", session, name) >=
+        sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        goto fail;
+    }
+    if (connect(bus, (struct sockaddr *)&address, sizeof address) != 0 ||
+        bus_send(bus, &header, &hello, sizeof hello, NULL, 0) != 0)
+        goto fail;
+    waiting = (struct pollfd){.fd = bus, .events = POLLIN};
+    if (poll(&waiting, 1, ANSWER_MILLISECONDS) == 1 && recv(bus, answer, sizeof answer, 0) > 0)
+        return bus;
+    errno = ECONNRESET;
+fail:
+    close(bus);
+    return -1;
+}
+
+int bus_reply(int bus)
+{
+    union {
+        struct wire_header header;
+        char bytes[WIRE_INLINE_MAX + sizeof(struct wire_header)];
+    } answer;
+    struct pollfd waiting = {.fd = bus, .events = POLLIN};
+
+    for (;;) {
+        int ready = poll(&waiting, 1, ANSWER_MILLISECONDS);
+
+        if (ready <= 0)
+            return ETIMEDOUT;
+        if (recv(bus, &answer, sizeof answer, 0) < (ssize_t)sizeof answer.header)
+            return ECONNRESET;
+        if (answer.header.kind == WIRE_REPLY)
+            return answer.header.error;
+    }
+}
+
+int bus_ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
+            const int *descriptors, size_t count)
+{
+    struct wire_header header = {.version = WIRE_VERSION,
+                                 .kind = WIRE_REQUEST,
+                                 .operation = operation,
+                                 .tag = 1,
+                                 .length = (uint32_t)body->length,
+                                 .descriptors = (uint16_t)count};
+    int bus = bus_connect(session, name), error;
+
+    if (bus < 0)
+        return errno;
+    error = bus_send(bus, &header, body->bytes, body->length, descriptors, count) != 0
+                ? errno
+                : bus_reply(bus);
+    close(bus);
+    return error;
+}

@@ -1,0 +1,31 @@
+/* Messages to servers, made by hand: what no honest client says must be sayable as well. */
+#ifndef HIRSEL_ESCAPE_PACK_H
+#define HIRSEL_ESCAPE_PACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libmsg/wire.h"
+
+/* The body of a message in the encoding of protocol buffers. */
+struct pack {
+    uint8_t bytes[16384];
+    size_t length;
+};
+
+void pack_number(struct pack *pack, unsigned field, uint64_t value);
+void pack_text(struct pack *pack, unsigned field, const char *text);
+void pack_part(struct pack *pack, unsigned field, const struct pack *part);
+
+/* Connect to the server NAME of a session and shake hands. A descriptor, or -1 with errno. */
+int bus_connect(const char *session, const char *name);
+/* Send a header and what follows; with descriptors. -1 with errno. */
+int bus_send(int bus, const struct wire_header *header, const void *body, size_t length,
+             const int *descriptors, size_t count);
+/* The error of the next reply; ECONNRESET when the server hung up, ETIMEDOUT after some seconds. */
+int bus_reply(int bus);
+/* Ask: connect, send one request, and say what came of it: 0 or an errno. */
+int bus_ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
+            const int *descriptors, size_t count);
+
+#endif
