@@ -31,7 +31,7 @@ enum fence_way {
 enum fence_rule {
     FENCE_RULE_NONE = 0,
     FENCE_RULE_EMPTY_PATH, /* not confined: by a descriptor alone (AT_EMPTY_PATH): native */
-    FENCE_RULE_OPEN,       /* confined: no lane with O_PATH, which Landlock does not check */
+    FENCE_RULE_OPEN,       /* confined: no lane for what Landlock does not check, as O_PATH */
     FENCE_RULE_TRUNCATE,   /* confined: the lane where Landlock knows of truncation */
     FENCE_RULE_ADDRESS,  /* without an address native, else asked: it has no room for the cookie */
     FENCE_RULE_SENDTO,   /* the same; confined: as FENCE_RULE_MESSAGE where all is streams */

@@ -170,13 +170,19 @@ static place put_empty_path(struct writer *writer, unsigned flags)
     return put_int_has(writer, flags, AT_EMPTY_PATH, by_descriptor, lane);
 }
 
+/* Landlock checks what an open makes readable and writable. O_PATH and the access mode 3, which is
+ * for ioctl only, make neither. */
 static place put_open(struct writer *writer, unsigned flags)
 {
     uint32_t unchecked = O_PATH;
+    place checked;
 
     if (writer->options->landlock < LANDLOCK_TRUNCATION)
         unchecked |= O_TRUNC;
-    return put_int_has(writer, flags, unchecked, writer->notify, put_lane(writer));
+    checked = put_int_has(writer, flags, unchecked, writer->notify, put_lane(writer));
+    put_test(writer, BPF_JEQ, O_ACCMODE, writer->notify, checked);
+    put(writer, BPF_ALU | BPF_AND | BPF_K, O_ACCMODE);
+    return put_load_low(writer, flags);
 }
 
 /* Streams can't be sent elsewhere, but for a connect in disguise. */

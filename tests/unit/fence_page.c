@@ -22,8 +22,9 @@ static const struct {
      "the "
      "host's; nothing rests on that there. Confined: always asked."},
     {FENCE_RULE_OPEN, "open",
-     "Confined: by the lane only without O_PATH, which Landlock does not check; nor with O_TRUNC "
-     "where Landlock is older than version 3."},
+     "Confined: by the lane only what Landlock checks: neither with O_PATH nor with the access "
+     "mode "
+     "3 (for ioctl only), nor with O_TRUNC where Landlock is older than version 3."},
     {FENCE_RULE_TRUNCATE, "truncate",
      "Confined: by the lane where Landlock is version 3 or newer."},
     {FENCE_RULE_ADDRESS, "address",
