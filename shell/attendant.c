@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "proto/init.pb-c.h"
+#include "servers/lib/directory.h"
 #include "shell/passing.h"
 #include "shell/shell.h"
 
@@ -120,8 +121,11 @@ static void children_reap(struct attendant *attendant)
 
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0)
         child_changed(attendant, pid, status);
-    if (pid < 0 && errno == ECHILD && !(attendant->front >= 0 && attendant->front_stops > 0))
-        _exit(0);
+    if (pid >= 0 || errno != ECHILD || (attendant->front >= 0 && attendant->front_stops > 0))
+        return;
+    if (attendant->plan->scratch != NULL)
+        directory_remove(attendant->plan->scratch, NULL);
+    _exit(0);
 }
 
 static int descriptor_compare(const void *one, const void *other)

@@ -65,6 +65,8 @@ static _Noreturn void program_become(const struct tree_plan *plan, int report)
         fcntl(report, F_SETFD, 0);
         snprintf(number, sizeof number, "%d", report);
         door_set(plan);
+        if (plan->scratch != NULL)
+            setenv("TMPDIR", plan->scratch, 1);
         sigaction(SIGCHLD, &plan->child_action, NULL);
         sigprocmask(SIG_SETMASK, &plan->mask, NULL);
         execv(program, arguments);

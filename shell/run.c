@@ -1,4 +1,5 @@
 /* hirsel run and hirsel attach: a command, or the user's shell, in a session. */
+#include "shell/confine.h"
 #include "shell/launch.h"
 #include "shell/namespace.h"
 #include "shell/shell.h"
@@ -19,7 +20,7 @@
 #define NETWORK_AS_BEFORE 255u
 #define GRACE_MS 2000
 
-enum run_key { KEY_CONFINE = 256, KEY_OVERLAY, KEY_NET, KEY_NAMESPACE, KEY_NO_TRAP };
+enum run_key { KEY_OVERLAY = 256, KEY_NET, KEY_NAMESPACE, KEY_NO_TRAP };
 
 struct run {
     const char *session_name;
@@ -29,15 +30,13 @@ struct run {
     struct session session;
     bool one_shot;
     bool trap;
+    struct confine confine;
     /* Of the one-shot session: held by this process and the attendant until they end, or until the
      * attendant has opened the tree. */
     int lease;
 };
 
 static const struct argp_option run_options[] = {
-    {.name = "confine",
-     .key = KEY_CONFINE,
-     .doc = "not yet: run without any authority of one's own"},
     {.name = "overlay", .key = KEY_OVERLAY, .doc = "not yet: keep changes of files apart"},
     {.name = "net", .key = KEY_NET, .arg = "MODE", .doc = "the network: host, none or private"},
     {.name = "namespace",
@@ -72,11 +71,8 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &run->session_name;
+        state->child_inputs[1] = &run->confine;
         return 0;
-    case KEY_CONFINE:
-        argp_failure(state, SHELL_FAILED, 0,
-                     "--confine comes with a later version; run without it, unconfined");
-        return EINVAL;
     case KEY_OVERLAY:
         argp_failure(state, SHELL_FAILED, 0,
                      "--overlay comes with a later version; copy what must not change");
@@ -100,13 +96,16 @@ static error_t run_parse(int key, char *argument, struct argp_state *state)
     }
 }
 
+static const struct argp_child run_argp_children[] = {
+    {.argp = &session_argp}, {.argp = &confine_argp}, {0}};
+
 static const struct argp run_argp = {
     .options = run_options,
     .parser = run_parse,
     .args_doc = "[CMD [ARG…]]",
     .doc = "Run CMD, or your shell, in a session: the one that --session names, the one that this "
            "runs in, or a new one that ends with the command.",
-    .children = session_argp_children,
+    .children = run_argp_children,
 };
 
 static char **shell_command(void)
@@ -184,7 +183,8 @@ static int space_make(struct run *run, struct port *fs, uint64_t *space)
 static int run_space(struct run *run, uint64_t *space)
 {
     bool network = run->network != NETWORK_AS_BEFORE;
-    bool own = run->namespace_file != NULL || (network && !run->one_shot);
+    /* What programs of a space tell each other in its table must not come from a confined one. */
+    bool own = run->namespace_file != NULL || ((network || run->confine.wanted) && !run->one_shot);
     struct port *fs;
     int error = 0;
 
@@ -209,9 +209,9 @@ static int run_all(struct run *run)
     struct tree_plan plan = {.session = &run->session, .command = run->command, .trap = run->trap};
     int status = SHELL_FAILED;
 
-    if (run_session(run) != 0)
+    if (confine_probe(&run->confine, run->trap) != 0 || run_session(run) != 0)
         return SHELL_FAILED;
-    if (run_space(run, &plan.space) == 0) {
+    if (run_space(run, &plan.space) == 0 && confine_plan(&run->confine, &plan) == 0) {
         /* No connection is shared with the attendant. */
         session_close(&run->session);
         status = tree_run(&plan);
@@ -219,6 +219,7 @@ static int run_all(struct run *run)
     if (run->one_shot)
         session_end(&run->session, GRACE_MS, false);
     session_close(&run->session);
+    confine_clear(&run->confine, &plan);
     return status;
 }
 

@@ -44,6 +44,7 @@ struct tree_plan {
     /* What it is confined to, packed (fence_policy_pack); none: it is not confined. */
     uint8_t *policy;
     size_t policy_length;
+    const char *scratch; /* its TMPDIR, removed when the tree ends; NULL: the user's */
     /* As the user's shell set them; what the command is to have (tree_run fills them in). */
     sigset_t mask;
     struct sigaction child_action;

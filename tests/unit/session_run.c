@@ -55,7 +55,9 @@ START_TEST(exit_statuses)
     ck_assert_int_eq(stage_run("run", "--session", "none", "true", NULL), 125);
     ck_assert_int_eq(stage_run("run", "--frobnicate", NULL), 125);
     ck_assert_int_eq(stage_run("run", "--net", "all", "true", NULL), 125);
-    ck_assert_int_eq(stage_run("run", "--confine", "true", NULL), 125);
+    ck_assert_int_eq(stage_run("run", "--allow-read", "/", "true", NULL), 125);
+    ck_assert_int_eq(stage_run("run", "--confine", "--allow-connect", "x", "true", NULL), 125);
+    ck_assert_int_eq(stage_run("run", "--confine", "--allow-read", "/none", "true", NULL), 125);
     ck_assert_int_eq(stage_run("run", "--overlay", "true", NULL), 125);
     ck_assert_int_eq(stage_run("run", "--no-trap", "--session", "t", "sh", "-c", "exit 5", NULL),
                      5);
