@@ -156,12 +156,18 @@ static void type_into(struct trial *trial, unsigned long request, const char *wh
         tell_untried(trial, "no terminal: %s", strerror(errno));
         return;
     }
+    if (fork() != 0) {
+        /* The leader of a group can't begin a session. */
+        wait(NULL);
+        return;
+    }
     setsid();
     other = open(ptsname(terminal), O_RDWR);
     if (other < 0 || ioctl(other, TIOCSCTTY, 0) != 0)
         tell_untried(trial, "no terminal of its own: %s", strerror(errno));
     else
         tell_call(trial, ioctl(other, request, what), "typed into the terminal");
+    _exit(0);
 }
 
 static void by_typing(const struct outside *outside, struct trial *trial)

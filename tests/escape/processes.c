@@ -400,7 +400,7 @@ static const struct way ways[] = {
     {"kcmp", by_comparison, true},
     {"robust-list", by_robust_list, true},
     {"move-pages", by_pages, false},
-    {"process-madvise", by_advice, true},
+    {"process-madvise", by_advice, false},
 };
 
 const struct family family_processes = {"processes", ways, sizeof ways / sizeof ways[0]};

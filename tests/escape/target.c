@@ -61,7 +61,8 @@ struct target {
     long key;
 };
 
-static const char secret_text[] = SECRET;
+/* To be read and to be written over by those who get that far. */
+static char secret_text[] = SECRET;
 
 /* A listening stream socket or a datagram socket on the loopback. */
 static int port_open(int family, int type, uint16_t *port)
@@ -227,7 +228,7 @@ static void stream_answer(const struct target *target, int door, bool descriptor
     } control = {.head = {.cmsg_level = SOL_SOCKET,
                           .cmsg_type = SCM_RIGHTS,
                           .cmsg_len = CMSG_LEN(sizeof(int))}};
-    struct iovec text = {(char *)(uintptr_t)secret_text, sizeof secret_text};
+    struct iovec text = {secret_text, sizeof secret_text};
     struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1};
     int peer = accept4(door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
