@@ -60,14 +60,21 @@ static int send_gathered(int descriptor, const struct wire_header *header, const
     return 0;
 }
 
-HOT int packet_send(int descriptor, const struct wire_header *header, const void *body,
-                    size_t length, const int *descriptors, size_t count)
+static HOT int send_packet(int descriptor, const struct wire_header *header, const void *body,
+                           size_t length, const int *descriptors, size_t count)
 {
     if (count > 0 || length > GATHER_MIN)
         return send_gathered(descriptor, header, body, length, descriptors, count);
     if (length > 0)
         return send_short(descriptor, header, body, length);
     return send_bytes(descriptor, header, sizeof *header);
+}
+
+/* For the queue. What is sent at once has a copy of its own in the path of every call. */
+int packet_send(int descriptor, const struct wire_header *header, const void *body, size_t length,
+                const int *descriptors, size_t count)
+{
+    return send_packet(descriptor, header, body, length, descriptors, count);
 }
 
 int body_memfd(const void *body, size_t length)
@@ -126,7 +133,7 @@ static int transmit_long(struct port *port, struct wire_header *header, const st
     bool open = port->state == PORT_OPEN || port->state == PORT_FRESH;
     int error = EAGAIN;
     if (open && !port->queue_head)
-        error = packet_send(port->descriptor, header, NULL, 0, descriptors, header->descriptors);
+        error = send_packet(port->descriptor, header, NULL, 0, descriptors, header->descriptors);
     if (must_wait(error))
         return put_off(port, header, NULL, descriptors, 1, error);
     close(memory);
@@ -151,7 +158,7 @@ HOT int port_transmit(struct port *port, struct wire_header *header, const struc
     bool inline_body = message->length <= WIRE_INLINE_MAX;
     int error = EAGAIN;
     if (open && inline_body && !port->queue_head)
-        error = packet_send(port->descriptor, header, message->body, message->length,
+        error = send_packet(port->descriptor, header, message->body, message->length,
                             message->descriptors, message->descriptor_count);
     /* A small net.core.wmem_default makes even inline packets too large. */
     if (!inline_body || (error == EMSGSIZE && message->length > 0))
@@ -176,7 +183,7 @@ int port_transmit_hello(struct port *port, uint16_t kind, int error, const struc
     struct msg message = {.body = hello, .length = sizeof *hello, .error = error};
     if (port->tap)
         port->tap(port, TAP_SENT, kind, &message, 0, port->tap_context);
-    int sent = packet_send(port->descriptor, &header, hello, sizeof *hello, NULL, 0);
+    int sent = send_packet(port->descriptor, &header, hello, sizeof *hello, NULL, 0);
     /* One of a pair may have filled the socket before it is greeted. */
     return sent == EAGAIN ? port_queue_put(port, &header, hello, NULL, 0) : sent;
 }
