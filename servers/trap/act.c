@@ -199,6 +199,17 @@ static long run_slow(struct worker *worker)
     return repeat_settle(worker, result);
 }
 
+/* The kernel hands no O_PATH descriptor over: the caller opens it again. */
+static long guide_held(struct worker *worker, int descriptor)
+{
+    struct guidance guidance = {
+        .number = SYS_openat, .text_at = 1, .held = descriptor, .descriptor = -1};
+
+    guidance.arguments[0] = AT_FDCWD;
+    guidance.arguments[2] = (long)(O_PATH | (open_flags(&worker->call) & O_CLOEXEC));
+    return guide(worker, &guidance);
+}
+
 static void act_slow(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
@@ -215,6 +226,11 @@ static void act_slow(struct worker *worker, struct answer *answer)
     }
     if (call_shapes[call->number].verb != VERB_OPEN || result < 0) {
         give(answer, call_return(call, &worker->client, result));
+        return;
+    }
+    if (open_flags(call) & O_PATH) {
+        guided(answer, guide_held(worker, (int)result));
+        close((int)result);
         return;
     }
     answer->descriptor = (int)result;

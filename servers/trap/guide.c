@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -240,17 +241,32 @@ static void report(int pipe_end, int error)
         _exit(1);
 }
 
+/* The listener among others: its other end must hang up when the worker lets it go. */
+static void others_close(int kept)
+{
+    if (kept > 3)
+        syscall(SYS_close_range, 3, kept - 1, 0);
+    syscall(SYS_close_range, kept >= 3 ? kept + 1 : 3, ~0u, 0);
+}
+
 /* The guide: takes the thread over, says so, and stays with it until the call is done. */
 _Noreturn static void guide_start(struct worker *worker, struct guidance *guidance, int told)
 {
     struct guided guided = {.thread = worker->client.tid, .guidance = guidance};
     struct seccomp_notif_resp response = {.id = worker->slot->notification.id, .error = -EINTR};
+    char held[64];
     int number = worker->slot->notification.data.nr;
     int status, error = 0;
 
     signal(SIGCHLD, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, 0);
     setsid();
+    if (guidance->held > 0) {
+        int length = snprintf(held, sizeof held, "/proc/%d/fd/%d", getpid(), guidance->held);
+
+        guidance->text = held;
+        guidance->text_length = (size_t)length + 1;
+    }
     if (ptrace(PTRACE_SEIZE, guided.thread, NULL,
                (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC)) != 0)
         error = errno == ESRCH ? ESRCH : EPERM;
@@ -265,7 +281,7 @@ _Noreturn static void guide_start(struct worker *worker, struct guidance *guidan
     /* It goes on to its stop. ENOENT: the interruption was enough. */
     ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
     report(told, 0);
-    syscall(SYS_close_range, 3, ~0u, 0);
+    others_close(guidance->held);
     error = stop_await(&guided, &status);
     if (error == 0)
         error = registers_take(&guided, number);

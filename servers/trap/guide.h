@@ -11,6 +11,8 @@ struct guidance {
     int text_at;      /* the argument that `text` is for; -1: none */
     const void *text; /* put on its stack */
     size_t text_length;
+    int held;       /* an O_PATH descriptor, which the kernel hands nobody over: the thread opens
+                     * argument 1, by the guide's /proc/PID/fd, and `text` is not set; 0: none */
     int descriptor; /* to be handed over first; its number there becomes argument 0; -1: none.
                      * It is closed again there after the call. */
 };
