@@ -79,6 +79,20 @@ static long repeat_settle(const struct worker *worker, long result)
     return result == (made ? -EEXIST : -ENOENT) ? 0 : result;
 }
 
+/* An open that makes a file which must not be there: a repeat finds the file it made. */
+static void repeat_open(const struct worker *worker, struct call *call)
+{
+    const struct call_shape *shape = &call_shapes[call->number];
+
+    if (worker->slot->tries == 0 || worker->slot->step != STEP_CHANGING ||
+        shape->verb != VERB_OPEN || call->number == SYS_creat)
+        return;
+    if (call->number == SYS_openat2)
+        ((struct open_how *)call->arguments[2])->flags &= ~(uint64_t)O_EXCL;
+    else
+        call->arguments[shape->flags] &= ~(long)O_EXCL;
+}
+
 static bool creates(const struct call *call)
 {
     unsigned verb = call_shapes[call->number].verb;
@@ -188,7 +202,8 @@ static long run_slow(struct worker *worker)
         call->arguments[0] = queue;
     }
     if (result == 0) {
-        if (shape->traits & TRAIT_NAMES)
+        repeat_open(worker, call);
+        if (masked || (shape->traits & TRAIT_NAMES))
             worker->slot->step = STEP_CHANGING;
         result = path_slow(call->number, call->arguments);
     }

@@ -26,7 +26,7 @@ struct slot {
     uint32_t step;
     uint32_t tries;   /* that a worker died in */
     uint64_t request; /* at-most-once id of what was asked of a translator, 0: none yet */
-    int32_t worker;   /* its pid; 0: none. Read by all workers, written by main */
+    int32_t worker;   /* its pid; 0: none */
     int32_t reserved;
 } __attribute__((aligned(64)));
 
@@ -50,6 +50,10 @@ _Static_assert(sizeof(struct journal) <= JOURNAL_SIZE, "the journal fits");
 /* Map the journal in `descriptor` (borrowed), a new one made ready. NULL with errno. */
 struct journal *journal_map(int descriptor);
 void journal_unmap(struct journal *journal);
+
+/* For a worker: wait until no other process has this slot, and have it as long as one lives. The
+ * workers of a trap that was killed may live a little longer than it. 0 or an errno. */
+int journal_lock(int descriptor, unsigned index);
 
 static inline void count_add(uint64_t *count)
 {

@@ -34,17 +34,18 @@
 #define COPY_SECONDS 10.0
 
 /* In a worker: keep what it needs, at these numbers, and nothing of main's connections. */
-enum { WORKER_LISTENER = 3, WORKER_OPENER, WORKER_WORDS, WORKER_FREE };
+enum { WORKER_LISTENER = 3, WORKER_OPENER, WORKER_WORDS, WORKER_JOURNAL, WORKER_FREE };
 
 static int descriptors_narrow(const struct listening *listening)
 {
-    int taken[3] = {listening->listener, listening->opener, listening->words[1]};
+    int taken[] = {listening->listener, listening->opener, listening->words[1],
+                   listening->journal_file};
 
     /* First out of the way of each other. */
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < WORKER_FREE - WORKER_LISTENER; i++)
         if (taken[i] >= 0 && (taken[i] = fcntl(taken[i], F_DUPFD_CLOEXEC, 64)) < 0)
             return errno;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < WORKER_FREE - WORKER_LISTENER; i++) {
         close(WORKER_LISTENER + i);
         if (taken[i] >= 0 && dup3(taken[i], WORKER_LISTENER + i, O_CLOEXEC) < 0)
             return errno;
@@ -67,12 +68,12 @@ _Noreturn static void worker_start(const struct listening *listening, unsigned i
 {
     static struct worker worker;
 
-    /* Its main is its master: without it a successor serves, and two must not share a slot. */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* Its main is its master: without it a successor serves. */
+    prctl(PR_SET_PDEATHSIG, WORKER_END_SIGNAL);
     if (getppid() != main_pid)
         _exit(EXIT_FAILURE);
     signals_reset();
-    if (descriptors_narrow(listening) != 0)
+    if (descriptors_narrow(listening) != 0 || journal_lock(WORKER_JOURNAL, index) != 0)
         _exit(EXIT_FAILURE);
     worker.session = listening->trap->server->directory;
     worker.id = listening->id;
@@ -102,22 +103,26 @@ static int worker_fork(struct listening *listening, unsigned index)
     return 0;
 }
 
-/* As many as there must be, and one for each call that a dead one left. */
+/* As many as there must be, and one for each slot in which a dead one may have left a call. */
 static int workers_fill(struct listening *listening)
 {
     int error = 0;
 
-    for (unsigned i = 0; i < WORKERS_MAX && error == 0; i++)
+    for (unsigned i = 0; i < WORKERS_MAX && error == 0; i++) {
+        const struct slot *slot = &listening->journal->slots[i];
+
         if (listening->workers[i] == 0 &&
-            (i < WORKERS_MIN || listening->journal->slots[i].notification.id != 0))
+            (i < WORKERS_MIN || slot->notification.id != 0 || slot->worker != 0))
             error = worker_fork(listening, i);
+    }
     return error;
 }
 
 static bool workers_all_busy(const struct listening *listening)
 {
     for (unsigned i = 0; i < WORKERS_MAX; i++)
-        if (listening->workers[i] != 0 && listening->journal->slots[i].notification.id == 0)
+        if (listening->workers[i] != 0 && listening->journal->slots[i].worker != 0 &&
+            listening->journal->slots[i].notification.id == 0)
             return false;
     return true;
 }
@@ -203,6 +208,7 @@ static void listening_end(struct listening *listening)
             break;
         }
     close(listening->listener);
+    close(listening->journal_file);
     if (listening->opener >= 0)
         close(listening->opener);
     ended.id = listening->id;
@@ -233,7 +239,8 @@ static void worker_ended(struct listening *listening, unsigned index, int status
     ev_tstamp now = ev_now(loop);
 
     listening->workers[index] = 0;
-    __atomic_store_n(&listening->journal->slots[index].worker, 0, __ATOMIC_RELEASE);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        __atomic_store_n(&listening->journal->slots[index].worker, 0, __ATOMIC_RELEASE);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         if (now > listening->deaths_since + DEATHS_SECONDS) {
             listening->deaths_since = now;
@@ -292,15 +299,15 @@ static int listening_open(struct listening *listening, const struct serving *ser
     ev_timer_init(&listening->revival, revival_due, REVIVAL_SECONDS, 0);
     listening->ended.data = listening->said.data = listening;
     listening->busy.data = listening->revival.data = listening;
-    /* What a dead trap's workers noted. */
-    listening->journal->busy_told = 0;
-    for (unsigned i = 0; i < WORKERS_MAX; i++)
-        listening->journal->slots[i].worker = 0;
+    listening->journal_file = serving->journal;
+    listening->journal->busy_told = 0; /* whatever a dead trap was told */
     nesting_scan(listening);
     if (workers_fill(listening) != 0)
         return errno;
     ev_io_start(loop, &listening->ended);
     ev_io_start(loop, &listening->said);
+    /* Should the first workers have to wait for those of a dead trap, others are needed. */
+    ev_timer_start(loop, &listening->busy);
     return 0;
 }
 
@@ -332,6 +339,5 @@ int listening_new(struct trap *trap, const struct serving *serving)
     }
     listening->next = trap->listenings;
     trap->listenings = listening;
-    close(serving->journal);
     return 0;
 }

@@ -32,6 +32,7 @@ struct listening {
     int words[2]; /* the workers' pipe */
     int ending;   /* an epoll descriptor: readable when no filtered process is left */
     struct journal *journal;
+    int journal_file;
     pid_t workers[WORKERS_MAX];
     unsigned deaths; /* since `deaths_since` */
     ev_tstamp deaths_since;

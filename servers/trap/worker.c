@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -65,15 +66,22 @@ static void response_send(const struct worker *worker, long result, uint32_t fla
         forget(worker);
 }
 
-/* Hand a descriptor over as the call's result, in one step. */
+/* Hand a descriptor over as the call's result, in one step. Linux has the caller return 0 without
+ * any descriptor if this is interrupted by a signal before the caller took it (seen on 6.18). */
 static void descriptor_send(const struct worker *worker, const struct answer *answer)
 {
     struct seccomp_notif_addfd add = {.id = worker->slot->notification.id,
                                       .flags = SECCOMP_ADDFD_FLAG_SEND,
                                       .srcfd = (uint32_t)answer->descriptor,
                                       .newfd_flags = answer->close_on_exec ? O_CLOEXEC : 0};
-    int error = ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? errno : 0;
+    sigset_t end, before;
+    int error;
 
+    sigemptyset(&end);
+    sigaddset(&end, WORKER_END_SIGNAL);
+    sigprocmask(SIG_BLOCK, &end, &before);
+    error = ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? errno : 0;
+    sigprocmask(SIG_SETMASK, &before, NULL);
     close(answer->descriptor);
     if (error == ENOENT)
         forget(worker);
@@ -155,7 +163,7 @@ int worker_run(struct worker *worker)
     struct slot *slot = worker->slot;
 
     identity_begin();
-    worker->journal->slots[worker->index].worker = getpid();
+    slot->worker = getpid();
     if (slot->notification.id != 0) {
         slot->tries++;
         slot_answer(worker);

@@ -40,6 +40,9 @@ struct worker {
     bool status_known;
 };
 
+/* Ends a worker whose main is gone. Not SIGKILL: see descriptor_send. */
+#define WORKER_END_SIGNAL SIGTERM
+
 /* Serve until the listener ends; the exit status. */
 int worker_run(struct worker *worker);
 
