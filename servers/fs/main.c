@@ -48,10 +48,30 @@ static const struct rpc_operation control_operations[] = {
 
 /* Besides the frame's: fs keeps its state in files and makes nodes. */
 static const int system_calls[] = {
-    SYS_mkdir,    SYS_mkdirat,   SYS_rmdir,      SYS_unlink,    SYS_unlinkat, SYS_rename,
-    SYS_renameat, SYS_renameat2, SYS_symlink,    SYS_symlinkat, SYS_link,     SYS_linkat,
-    SYS_access,   SYS_faccessat, SYS_faccessat2, SYS_statfs,    SYS_fstatfs,  SYS_chmod,
-    SYS_fchmod,   SYS_fchmodat,  SYS_fsync,      SYS_getrlimit, -1,
+    SYS_mkdir,
+    SYS_mkdirat,
+    SYS_rmdir,
+    SYS_unlink,
+    SYS_unlinkat,
+    SYS_rename,
+    SYS_renameat,
+    SYS_renameat2,
+    SYS_symlink,
+    SYS_symlinkat,
+    SYS_link,
+    SYS_linkat,
+    SYS_access,
+    SYS_faccessat,
+    SYS_faccessat2,
+    SYS_statfs,
+    SYS_fstatfs,
+    SYS_chmod,
+    SYS_fchmod,
+    SYS_fchmodat,
+    SYS_fsync,
+    SYS_getrlimit,
+    SYS_inotify_add_watch,
+    -1,
 };
 
 static void tree_gone(struct server *server, const struct tree *tree)

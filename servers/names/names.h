@@ -216,6 +216,7 @@ int walk_path(const struct entries *entries, const struct seal *seal, pid_t self
 
 struct space {
     struct space *next;
+    struct names *names;
     uint64_t id;
     uint64_t origin; /* the space that it was copied from; its own id for the default one */
     pid_t maker;     /* who asked for it, with its start time */
@@ -238,6 +239,13 @@ struct names {
     void (*dropped)(struct names *names, uint64_t space); /* one is gone */
     struct space *spaces;
     struct ev_timer sweeping; /* while a space waits for its maker to open a tree or to end */
+    struct {
+        int descriptor; /* inotify's; -1: there is none */
+        struct watched *watched;
+        size_t count;
+        struct ev_io reader;
+        struct ev_timer pause;
+    } watch; /* watch.c */
 };
 
 /* Map what is there, make the default space if it is not. */
@@ -266,6 +274,16 @@ void spaces_count_change(struct names *names);
 bool space_descends(const struct names *names, uint64_t space, uint64_t ancestor);
 /* A space whose table names the translator, or NULL. */
 const struct space *space_of_node(const struct names *names, uint64_t translator);
+
+/* ---- watch.c: what becomes of a table's names on the host ----
+ * SPACE_SHADOWS, and which directory a name lies in, are kept true: within a moment, or a second
+ * where much happens. Not on file systems that others change unheard (NFS, FUSE). */
+
+/* From now on, for all entries that there are. By spaces_load, after which no call is missing that
+ * a narrowed server must be allowed but inotify_add_watch. */
+void names_watch_all(struct names *names);
+/* And for this one. By space_add. */
+void names_watch(struct names *names, const struct space *space, const struct entry *entry);
 
 /* ---- place.c: the place of an entry or a node: a name in a directory that exists ---- */
 

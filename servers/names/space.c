@@ -143,6 +143,7 @@ int space_make(struct names *names, uint64_t id, const struct space *origin,
     space = calloc(1, sizeof(*space));
     if (!space)
         return ENOMEM;
+    space->names = names;
     space->id = id;
     space->origin = origin->id;
     space->maker = maker;
@@ -191,6 +192,7 @@ static int space_load(struct names *names, uint64_t id)
 
     if (!space)
         return ENOMEM;
+    space->names = names;
     space->id = id;
     space->table.descriptor = -1;
     error = path_of(names, "", id, "/origin", path);
@@ -253,6 +255,7 @@ int spaces_load(struct names *names)
                      entry->d_name, strerror(error));
     }
     closedir(directory);
+    names_watch_all(names);
     return 0;
 }
 
@@ -290,6 +293,8 @@ int space_add(struct space *space, const struct entry *entry)
     error = table_publish(&space->table, &space->entries);
     if (error)
         entries_remove(&space->entries, entry->path);
+    else
+        names_watch(space->names, space, entry);
     return error;
 }
 
