@@ -1,4 +1,6 @@
-/* hirsel doctor: what works on this machine and what does not, in ten lines. */
+/* hirsel doctor: what this kernel and container allow, what therefore holds and what does not, in
+ * ten lines. */
+#include "fence/fence.h"
 #include "shell/launch.h"
 #include "shell/session.h"
 #include "shell/shell.h"
@@ -7,21 +9,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #define FLOOR_MAJOR 6
 #define FLOOR_MINOR 1
-#define LANDLOCK_VERSION_FLAG 1u
 
 enum grade { GRADE_GOOD, GRADE_LESS, GRADE_BAD };
 
@@ -31,13 +29,17 @@ struct finding {
     char text[PATH_MAX];
 };
 
-#define FINDINGS_MAX 16
+#define FINDINGS_MAX 12
 
 struct doctor {
     struct finding findings[FINDINGS_MAX];
     size_t count;
     bool json;
     const char *session;
+    bool inside; /* this runs in a session */
+    bool probed;
+    int probe_error;
+    struct fence_probe probe;
 };
 
 static void finding_add(struct doctor *doctor, const char *name, enum grade grade,
@@ -59,20 +61,6 @@ static void finding_add(struct doctor *doctor, const char *name, enum grade grad
     va_end(arguments);
 }
 
-/* The number in a file of /proc/sys; -1: there is none. */
-static long number_read(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    long number = -1;
-
-    if (file == NULL)
-        return -1;
-    if (fscanf(file, "%ld", &number) != 1)
-        number = -1;
-    fclose(file);
-    return number;
-}
-
 static void look_kernel(struct doctor *doctor)
 {
     struct utsname kernel;
@@ -92,54 +80,148 @@ static void look_kernel(struct doctor *doctor)
                     : "all that is used is there");
 }
 
+/* Whether a listener is above this process because it runs in a session: as it should be. */
+static bool listener_is_ours(const struct doctor *doctor)
+{
+    return doctor->inside && doctor->probe.listener_error == EBUSY;
+}
+
+/* Whether every program's calls come to the trap server. */
+static bool calls_come(const struct doctor *doctor)
+{
+    const struct fence_probe *probe = &doctor->probe;
+
+    return listener_is_ours(doctor) ||
+           (probe->filter_error == 0 && probe->listener_error == 0 && probe->add_descriptor);
+}
+
 static void look_seccomp(struct doctor *doctor)
 {
-    unsigned action = SECCOMP_RET_USER_NOTIF;
-    bool notify = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+    const struct fence_probe *probe = &doctor->probe;
 
-    finding_add(doctor, "seccomp", notify ? GRADE_GOOD : GRADE_LESS, "%s",
-                notify ? "filters and notifications work; the servers narrow themselves"
-                       : "no notifications: a later trap server will not work here");
+    if (probe->filter_error != 0)
+        finding_add(doctor, "seccomp", GRADE_LESS, "no filter can be installed: %s",
+                    strerror(probe->filter_error));
+    else if (listener_is_ours(doctor))
+        finding_add(doctor, "seccomp", GRADE_GOOD,
+                    "the listener of the session that this runs in is above");
+    else if (probe->listener_error == EBUSY)
+        finding_add(doctor, "seccomp", GRADE_LESS,
+                    "a listener that is not ours is above, and there can be one only");
+    else if (probe->listener_error != 0)
+        finding_add(doctor, "seccomp", GRADE_LESS, "filters, but no listeners: %s",
+                    strerror(probe->listener_error));
+    else if (!probe->add_descriptor)
+        finding_add(doctor, "seccomp", GRADE_LESS,
+                    "listeners, but none that hands out descriptors (Linux 5.14)");
+    else
+        finding_add(doctor, "seccomp", probe->wait_killable ? GRADE_GOOD : GRADE_LESS,
+                    "filters and listeners; %s, %s",
+                    probe->wait_killable ? "signals wait for an answer"
+                                         : "signals may come before an answer (Linux 5.19)",
+                    probe->sync_wake_up ? "who asks wakes the server directly"
+                                        : "no direct wake-up: calls are slower (Linux 6.6)");
+}
+
+/* What this version does not hold, in words. */
+static void holds_name(char *buffer, size_t size, unsigned missing)
+{
+    size_t used = 0;
+
+    buffer[0] = '\0';
+    for (unsigned hold = 1; hold <= FENCE_HOLD_ALL && used < size; hold <<= 1)
+        if (missing & hold)
+            used += (size_t)snprintf(buffer + used, size - used, "%s%s", used > 0 ? ", " : "",
+                                     fence_hold_name((enum fence_hold)hold));
 }
 
 static void look_landlock(struct doctor *doctor)
 {
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
+    const struct fence_probe *probe = &doctor->probe;
+    unsigned missing = FENCE_HOLD_ALL & ~fence_landlock_holds(probe->landlock);
+    char names[256];
 
-    if (version > 0)
-        finding_add(doctor, "landlock", version >= 4 ? GRADE_GOOD : GRADE_LESS, "version %ld%s",
-                    version, version >= 4 ? "" : ": it does not cover TCP (6.7)");
+    holds_name(names, sizeof names, missing);
+    if (probe->landlock == 0)
+        finding_add(doctor, "landlock", GRADE_LESS, "not there: %s",
+                    strerror(probe->landlock_error));
+    else if (missing != 0)
+        finding_add(doctor, "landlock", GRADE_GOOD, "version %d; the trap server must see to: %s",
+                    probe->landlock, names);
     else
-        finding_add(doctor, "landlock", GRADE_LESS,
-                    "not there: a later --confine will have to open everything itself");
+        finding_add(doctor, "landlock", GRADE_GOOD,
+                    "version %d: files, ports, devices, abstract sockets, signals",
+                    probe->landlock);
 }
 
-static void look_yama(struct doctor *doctor)
+/* The memory of the programs that ask: where it can't be read they can't be answered. */
+static void look_memory(struct doctor *doctor)
 {
-    long scope = number_read("/proc/sys/kernel/yama/ptrace_scope");
+    const struct fence_probe *probe = &doctor->probe;
+    const char *yama = probe->yama > 0 ? " (Yama)" : "";
 
-    finding_add(doctor, "yama", GRADE_GOOD, "%s",
-                scope <= 0 ? "no restriction on reading one's own processes"
-                           : "only ancestors read a program's memory: init is one");
+    if (probe->child_error != 0)
+        finding_add(doctor, "memory", GRADE_LESS,
+                    "that of programs can't be read, not by their ancestors either%s: %s", yama,
+                    strerror(probe->child_error));
+    else if (probe->sibling_error != 0)
+        finding_add(doctor, "memory", GRADE_GOOD,
+                    "that of programs is read by ancestors only%s, which each tree has", yama);
+    else if (probe->trace_error != 0)
+        finding_add(doctor, "memory", GRADE_LESS,
+                    "that of programs can be read, but they can't be traced%s: a static program "
+                    "can't enter a translator's directory",
+                    yama);
+    else
+        finding_add(doctor, "memory", GRADE_GOOD,
+                    "the trap server reads that of programs, and guides them");
 }
 
-static void look_namespaces(struct doctor *doctor)
+static void look_needs(struct doctor *doctor)
 {
-    long most = number_read("/proc/sys/user/max_user_namespaces");
-    long restricted = number_read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
-    bool off = most == 0 || restricted == 1 ||
-               number_read("/proc/sys/kernel/unprivileged_userns_clone") == 0;
-
-    finding_add(doctor, "userns", GRADE_GOOD, "user namespaces are %s; hirsel needs none",
-                off ? "switched off" : "there");
+    finding_add(doctor, "needs", GRADE_GOOD,
+                "user namespaces are %s, /dev/fuse is %s; neither is needed",
+                doctor->probe.namespace_error == 0 ? "there" : "not to be had",
+                access("/dev/fuse", R_OK | W_OK) == 0 ? "there" : "not to be had");
 }
 
-static void look_fuse(struct doctor *doctor)
+static void look_coverage(struct doctor *doctor)
 {
-    bool readable = access("/dev/fuse", R_OK | W_OK) == 0;
+    if (!doctor->probed)
+        finding_add(doctor, "coverage", GRADE_LESS, "what the kernel allows can't be found out: %s",
+                    strerror(doctor->probe_error));
+    else if (!calls_come(doctor) || doctor->probe.child_error != 0)
+        finding_add(doctor, "coverage", GRADE_LESS,
+                    "programs linked with libc see the session; static ones and bare system calls "
+                    "pass it by");
+    else
+        finding_add(doctor, "coverage", GRADE_GOOD,
+                    "every program sees the session: static ones, bare system calls, env -i%s",
+                    doctor->probe.no_new_privs && !doctor->inside ? ""
+                                                                  : "; setuid ones need --no-trap");
+}
 
-    finding_add(doctor, "fuse", GRADE_GOOD, "/dev/fuse is %s; hirsel needs none",
-                readable ? "there" : "not there or not yours");
+/* One line of reasons. Below our own listener a confined tree has its place, too. */
+static void look_confinement(struct doctor *doctor)
+{
+    const char *reasons[FENCE_REASONS];
+    char text[512] = "";
+    size_t used = 0, count = 0;
+
+    if (doctor->probed)
+        count = fence_probe_confine(&doctor->probe, reasons);
+    for (size_t i = 0; i < count && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? "; " : "",
+                                 reasons[i]);
+    if (!doctor->probed)
+        finding_add(doctor, "confinement", GRADE_LESS, "whether --confine holds can't be told");
+    else if (count == 0)
+        finding_add(doctor, "confinement", GRADE_GOOD, "--confine holds");
+    else if (listener_is_ours(doctor) && count == 1)
+        finding_add(doctor, "confinement", GRADE_GOOD,
+                    "in a session it must begin outside: leave the session for --confine");
+    else
+        finding_add(doctor, "confinement", GRADE_LESS, "--confine would not hold: %s", text);
 }
 
 static void look_directory(struct doctor *doctor)
@@ -233,13 +315,23 @@ static void look_copy(struct doctor *doctor)
     session_close(&session);
 }
 
-static void look_coverage(struct doctor *doctor)
+/* What the kernel and whoever keeps this container allow. */
+static void look_fences(struct doctor *doctor)
 {
-    finding_add(doctor, "coverage", GRADE_LESS,
-                "programs linked with libc are served; static ones and raw system calls run "
-                "natively, past the session (a later trap server brings them in)");
-    finding_add(doctor, "confinement", GRADE_LESS,
-                "a session gives names, it does not take authority away (--confine comes later)");
+    struct session session;
+
+    doctor->inside = session_current(&session) == 0;
+    session_close(&session);
+    doctor->probe_error = fence_probe_run(&doctor->probe);
+    doctor->probed = doctor->probe_error == 0;
+    if (doctor->probed) {
+        look_seccomp(doctor);
+        look_landlock(doctor);
+        look_memory(doctor);
+        look_needs(doctor);
+    }
+    look_coverage(doctor);
+    look_confinement(doctor);
 }
 
 static const char *grade_name(enum grade grade)
@@ -298,8 +390,9 @@ int command_doctor(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = doctor_parse,
-        .doc = "Say what works on this machine and what does not. The status is 1 where something "
-               "that is needed does not work.",
+        .doc =
+            "Say what this kernel and container allow, what therefore holds and what does not. The "
+            "status is 0 where all holds, else 1.",
         .children = session_argp_children,
     };
     struct doctor *doctor = calloc(1, sizeof *doctor);
@@ -314,14 +407,9 @@ int command_doctor(int argc, char **argv)
     look_parts(doctor);
     look_directory(doctor);
     look_copy(doctor);
-    look_seccomp(doctor);
-    look_landlock(doctor);
-    look_yama(doctor);
-    look_namespaces(doctor);
-    look_fuse(doctor);
-    look_coverage(doctor);
+    look_fences(doctor);
     for (size_t i = 0; i < doctor->count; i++)
-        if (doctor->findings[i].grade == GRADE_BAD)
+        if (doctor->findings[i].grade != GRADE_GOOD)
             status = EXIT_FAILURE;
     if ((doctor->json ? findings_print_json(doctor) : findings_print(doctor)) != 0) {
         shell_say(0, "cannot print the findings");

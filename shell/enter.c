@@ -52,8 +52,9 @@ static void plan_read(struct enter *enter)
         enter_fail(enter, ENTER_FAILED, error);
 }
 
-/* Until the attendant says go on; it leaves where that is not to be. */
-static void word_wait(const struct enter *enter)
+/* Until the attendant says go on; it leaves where that is not to be. Whether the trap server is
+ * there. */
+static bool word_wait(const struct enter *enter)
 {
     struct enter_word word;
     ssize_t length;
@@ -61,8 +62,9 @@ static void word_wait(const struct enter *enter)
     do
         length = read(enter->attendant, &word, sizeof word);
     while (length < 0 && errno == EINTR);
-    if (length <= 0)
+    if (length != sizeof word)
         _exit(125);
+    return word.trapped != 0;
 }
 
 /* Sends the listener from beside the filter: nobody answers yet what the filter would ask about. It
@@ -141,6 +143,19 @@ static int fence_up(struct enter *enter)
     return fence_landlock_version();
 }
 
+/* Where the trap server hands out the libc copy, ld.so needs no LD_LIBRARY_PATH to it; which name
+ * space is meant goes along in a variable that no program sees. */
+static void door_tell(void)
+{
+    char door[PATH_MAX];
+    ssize_t length = readlink("/.hirsel/door", door, sizeof door - 1);
+
+    if (length <= 0)
+        return;
+    door[length] = '\0';
+    setenv("HIRSEL_DOOR", door, 1);
+}
+
 /* Before the first call that only the trap server could answer. */
 static void filter_up(struct enter *enter, int landlock)
 {
@@ -151,7 +166,8 @@ static void filter_up(struct enter *enter, int landlock)
     report.value = filter_install(enter, landlock);
     if (report.value != 0)
         passing_send(enter->attendant, &report, sizeof report, -1, 0);
-    word_wait(enter);
+    if (word_wait(enter))
+        door_tell();
 }
 
 static bool variable_passes(const struct fence_policy *policy, const char *variable)
@@ -200,8 +216,8 @@ int main(int argc, char **argv)
     enter.attendant = atoi(argv[1]);
     fcntl(enter.attendant, F_SETFD, FD_CLOEXEC);
     plan_read(&enter);
-    filter_up(&enter, fence_up(&enter));
     environment_filter(&enter.policy);
+    filter_up(&enter, fence_up(&enter));
     execvp(argv[2], argv + 2);
     enter_fail(&enter, ENTER_NO_EXEC, errno);
 }

@@ -36,7 +36,7 @@ struct enter_report {
 
 /* The word: go on. Who must not go on is killed. */
 struct enter_word {
-    int32_t unused;
+    int32_t trapped; /* the trap server serves this tree, and hands ld.so the libc copy */
 };
 
 #endif

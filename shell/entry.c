@@ -176,9 +176,9 @@ static void entry_begin(struct attendant *attendant)
         command_announce(attendant);
 }
 
-static void entry_let_go(struct attendant *attendant)
+static void entry_let_go(struct attendant *attendant, bool trapped)
 {
-    struct enter_word word = {0};
+    struct enter_word word = {.trapped = trapped};
 
     command_announce(attendant);
     passing_send(attendant->entry, &word, sizeof word, -1, MSG_DONTWAIT);
@@ -278,7 +278,7 @@ static void unfiltered(struct attendant *attendant, int error)
     }
     if (error != 0)
         untrapped_tell(attendant, error);
-    entry_let_go(attendant);
+    entry_let_go(attendant, error == 0);
 }
 
 static void report_run(struct attendant *attendant, const struct enter_report *report, int passed)
@@ -289,7 +289,7 @@ static void report_run(struct attendant *attendant, const struct enter_report *r
     case ENTER_LISTENER:
         error = listener_give(attendant, passed);
         if (error == 0)
-            entry_let_go(attendant);
+            entry_let_go(attendant, true);
         else
             entry_again(attendant, error);
         break;
@@ -300,7 +300,7 @@ static void report_run(struct attendant *attendant, const struct enter_report *r
         event_send(attendant, TREE_UNFENCED, report->value, -1);
         if (!attendant->plan->best_effort)
             _exit(SHELL_FAILED);
-        entry_let_go(attendant);
+        entry_let_go(attendant, false);
         break;
     case ENTER_NO_EXEC:
         command_announce(attendant);
