@@ -311,13 +311,13 @@ static void translator_ended(struct child *child, pid_t pid, int status)
                  (unsigned long long)translator->id, WTERMSIG(status), strsignal(WTERMSIG(status)));
     if (translator->forgotten)
         place_remove(init, translator->id);
-    translator_free(translator);
     if (init->slots[SLOT_FS].control != NULL)
         rpc_notice(init->slots[SLOT_FS].control, HIRSEL__INIT_OPERATION__INIT_CHILD_ENDED,
                    &end.base);
     if (init->slots[SLOT_PROC].control != NULL)
         rpc_notice(init->slots[SLOT_PROC].control, HIRSEL__INIT_OPERATION__INIT_CHILD_ENDED,
                    &end.base);
+    translator_free(translator); /* the notices name it */
     if (init->phase != STOP_NOT)
         stop_advance(init);
 }
