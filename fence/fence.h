@@ -231,7 +231,7 @@ struct fence_probe {
     bool no_new_privs;    /* set already: setuid programs do not work, with us or without */
     int namespace_error;  /* 0: a user name space can be made */
     int sibling_error;    /* 0: process_vm_readv of a sibling's memory */
-    int child_error;      /* 0: and of a child's */
+    int child_error;      /* 0: and of a child's, by that or by its /proc/PID/mem */
     int descriptor_error; /* 0: pidfd_getfd of a child's descriptor */
     int trace_error;      /* 0: PTRACE_SEIZE of a sibling */
     char release[65];     /* of the kernel */
