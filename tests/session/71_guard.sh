@@ -27,7 +27,13 @@ for i in range(20):
 print("worst %.1f s" % worst)
 open("went_on", "w").close()' >program.out 2>&1 &
 program=$!
+# One that asks the trap server about every name: it hears that nobody answers, and goes on.
+hirsel run --session t -- /bin/busybox sh -c 'read -r line <node/tree/file && echo "$line" >static.works
+    while read -r line <tree/file; do :; done
+    echo end >&3' 3>static.end 2>static.out &
+static=$!
 await 10 test -e works
+if await 10 test -s static.works; then ok 'a static program works'; else not_ok 'a static program works' && show static.out; fi
 check 'kill -9 of init' kill -9 "$init"
 touch killed
 while read -r pid; do
@@ -39,6 +45,12 @@ if await 30 gone $program; then ok 'the program ended'; else
 fi
 wait $program
 show program.out
+if await 10 gone $static && [[ -s static.end ]]; then ok 'a static program gets an error, and goes on'; else
+    not_ok 'a static program gets an error, and goes on'
+    show static.out
+    kill -9 $static 2>/dev/null
+fi
+wait $static
 hirsel list >list 2>&1
 if grep -qw t list && grep -qiE 'died|dead|killed|ended|gone' list; then ok 'list says what happened'; else not_ok 'list says what happened' && show list; fi
 status_is 'run in it fails' 125 hirsel run --session t -- true
