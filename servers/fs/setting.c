@@ -1,31 +1,10 @@
 /* settrans: translators set and taken away. */
+#include "servers/fs/setting.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "servers/fs/fs.h"
-#include "servers/fs/found.h"
-
-/* One request, which may have to wait for the end of an old translator and the start of the new. */
-struct setting {
-    struct stopper stopper;
-    struct waiter waiter;
-    struct fs *fs;
-    struct reply *reply;
-    Hirsel__FsTranslator *request; /* our own copy */
-    struct record record;          /* what is to be set; no command: taken away */
-    struct once once;
-    uint64_t space;
-    pid_t self;
-    struct translator *translator; /* the new one */
-    bool added;                    /* by an entry that goes if the start fails */
-};
 
 static void setting_end(struct setting *setting, int error)
 {
@@ -49,18 +28,6 @@ static void setting_end(struct setting *setting, int error)
 
 /* ---- starting it ---- */
 
-static void entry_take_back(struct setting *setting)
-{
-    struct space *space = space_find(&setting->fs->names, setting->space);
-    struct translator *translator = setting->translator;
-    const struct entry *entry = space ? entries_at(&space->entries, translator->path) : NULL;
-
-    if (entry && entry->kind == SPACE_NODE && entry->translator == translator->id)
-        space_remove(space, translator->path);
-    setting->translator = NULL;
-    life_forget(translator);
-}
-
 static void setting_up(struct waiter *waiter, int error)
 {
     struct setting *setting =
@@ -68,7 +35,7 @@ static void setting_up(struct waiter *waiter, int error)
 
     reply_on_cancel(setting->reply, NULL, NULL);
     if (error && setting->added)
-        entry_take_back(setting);
+        setting_active_undo(setting);
     setting_end(setting, error);
 }
 
@@ -91,175 +58,6 @@ static void setting_start(struct setting *setting)
     life_await(setting->translator, &setting->waiter);
 }
 
-/* ---- passive: the record ---- */
-
-/* Put the symlink in the place of an old record, in one step. The temporary name is the same when
- * the request is repeated: what a killed fs left is found. */
-static int record_replace(const struct setting *setting, const struct found *found,
-                          const char *text)
-{
-    char name[64], fresh[NAME_PATH_SIZE];
-    int error;
-
-    snprintf(name, sizeof(name), ".hirsel-set-%016" PRIx64,
-             setting->once.request ? setting->once.request : request_id_new());
-    error = name_join(found->place.directory, name, strlen(name), fresh);
-    if (error)
-        return error;
-    if (symlink(text, fresh) < 0 &&
-        (errno != EEXIST || unlink(fresh) < 0 || symlink(text, fresh) < 0))
-        return errno;
-    if (rename(fresh, found->place.host) < 0) {
-        error = errno;
-        unlink(fresh);
-    }
-    return error;
-}
-
-static int record_write(const struct setting *setting, const struct found *found, const char *text)
-{
-    if (found->place.read_only)
-        return EROFS;
-    if (found->kind == FOUND_RECORD) {
-        if (setting->once.repeat && strcmp(found->text, text) == 0)
-            return 0;
-        return setting->request->exclusive ? EEXIST : record_replace(setting, found, text);
-    }
-    if (found->place.exists)
-        return found->place.told ? EEXIST : EACCES;
-    if (!setting->request->create)
-        return ENOENT;
-    return symlink(text, found->place.host) < 0 ? errno : 0;
-}
-
-/* Returns with *wait if the start is awaited. */
-static int passive_set(struct setting *setting, struct found *found, bool *wait)
-{
-    const Hirsel__FsTranslator *request = setting->request;
-    struct translator *old = found->kind == FOUND_RECORD ? found->translator : NULL;
-    struct translator_plan plan = {.space = setting->space,
-                                   .path = found->place.path,
-                                   .host_path = found->place.host,
-                                   .directory = found->place.directory,
-                                   .record = &setting->record};
-    struct stat status;
-    char *text;
-    int error = record_encode(&setting->fs->names.seal, &setting->record, &text);
-
-    if (error)
-        return error;
-    error = record_write(setting, found, text);
-    spaces_count_change(&setting->fs->names);
-    if (!error && fstatat(AT_FDCWD, found->place.host, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        error = errno;
-    if (error)
-        goto out;
-    plan.text = text;
-    plan.device = status.st_dev;
-    plan.inode = status.st_ino;
-    if (old && old->inode == plan.inode && strcmp(old->text, text) == 0)
-        ; /* our own work, before fs was killed */
-    else if (old && request->keep)
-        error = life_change(old, &plan);
-    else if (old && request->orphan)
-        life_orphan(old);
-    else if (old)
-        life_forget(old);
-    if (error || !(request->start || request->active))
-        goto out;
-    setting->translator = life_find_record(&setting->fs->life, plan.space, plan.device, plan.inode,
-                                           text, strlen(text));
-    if (!setting->translator)
-        error = life_add(&setting->fs->life, &plan, &setting->translator);
-    *wait = !error;
-out:
-    free(text);
-    return error;
-}
-
-/* ---- active: an entry of the table ---- */
-
-static int active_set(struct setting *setting, struct space *space, struct found *found, bool *wait)
-{
-    struct translator_plan plan = {.id = setting->once.value,
-                                   .space = space->id,
-                                   .path = found->place.path,
-                                   .host_path = found->place.host,
-                                   .directory = found->place.directory,
-                                   .record = &setting->record};
-    struct entry entry;
-    int error;
-
-    if (found->kind == FOUND_ENTRY && found->translator &&
-        found->translator->id == setting->once.value) {
-        /* Our own work, before fs was killed. */
-        setting->translator = found->translator;
-        setting->added = true;
-        *wait = true;
-        return 0;
-    }
-    if (!found->place.exists && found->kind != FOUND_ENTRY && !setting->request->create)
-        return ENOENT;
-    if (found->kind != FOUND_ENTRY && entries_any_below(&space->entries, found->place.path))
-        return EBUSY;
-    error = life_add(&setting->fs->life, &plan, &setting->translator);
-    if (error)
-        return error;
-    if (found->kind == FOUND_ENTRY) {
-        error = space_remove(space, found->place.path);
-        if (!error && found->translator)
-            (setting->request->orphan ? life_orphan : life_forget)(found->translator);
-    }
-    place_entry(&found->place, &entry);
-    entry.kind = SPACE_NODE;
-    entry.translator = setting->translator->id;
-    if (setting->record.kind == 'd')
-        entry.flags |= SPACE_DIRECTORY;
-    if (!error)
-        error = space_add(space, &entry);
-    if (error) {
-        life_forget(setting->translator);
-        setting->translator = NULL;
-        return error;
-    }
-    setting->added = true;
-    *wait = true;
-    return 0;
-}
-
-/* ---- taking away ---- */
-
-static int take_away(struct setting *setting, struct space *space, struct found *found)
-{
-    const Hirsel__FsTranslator *request = setting->request;
-    bool lives_on = request->keep || request->orphan;
-
-    switch (found->kind) {
-    case FOUND_ENTRY: {
-        int error = space_remove(space, found->place.path);
-        if (!error && found->translator)
-            (lives_on ? life_orphan : life_forget)(found->translator);
-        return error;
-    }
-    case FOUND_RECORD:
-        /* The running one alone was meant, and has been stopped: what is written down stays. */
-        if ((request->active || request->go_away) && !request->passive)
-            return 0;
-        if (found->place.read_only)
-            return EROFS;
-        if (unlink(found->place.host) < 0)
-            return errno;
-        spaces_count_change(&setting->fs->names);
-        if (found->translator)
-            (lives_on ? life_orphan : life_forget)(found->translator);
-        return 0;
-    default:
-        if (setting->once.repeat)
-            return 0;
-        return found->place.exists ? EINVAL : ENOENT;
-    }
-}
-
 /* ---- the order of it all ---- */
 
 static bool is_passive(const Hirsel__FsTranslator *request)
@@ -278,11 +76,11 @@ static void setting_apply(struct setting *setting)
                     : ENOENT;
 
     if (!error && setting->record.count == 0)
-        error = take_away(setting, space, &found);
+        error = setting_away(setting, space, &found);
     else if (!error && is_passive(setting->request))
-        error = passive_set(setting, &found, &wait);
+        error = setting_passive(setting, &found, &wait);
     else if (!error)
-        error = active_set(setting, space, &found, &wait);
+        error = setting_active(setting, space, &found, &wait);
     if (wait)
         setting_start(setting);
     else
