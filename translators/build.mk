@@ -29,6 +29,6 @@ $(foreach test,$(TRANSLATOR_TESTS),$(eval UNIT_LINK_$(test) := $(TRANSLATOR_CLIE
 $(TRANSLATOR_TESTS:%=$(B)/tests/unit/%): | $(TRANSLATORS)
 $(foreach test,$(filter archive_%,$(TRANSLATOR_TESTS)),$(eval UNIT_LIBS_$(test) := -larchive))
 
-FUZZ_LINK_archive_fuzz := $(LIBTRANSLATOR_OBJECTS) $(B)/obj/servers/lib/narrow.o \
+FUZZ_LINK_archive_fuzz := $(LIBTRANSLATOR_OBJECTS) $(B)/obj/servers/lib/narrow.o $(B)/obj/fence/landlock.o \
 	$(filter-out %/main.o,$(patsubst %.c,$(B)/obj/%.o,$(wildcard translators/archive/*.c)))
 FUZZ_LIBS_archive_fuzz := -larchive -lseccomp

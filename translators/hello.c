@@ -6,5 +6,6 @@ static void hello_open(struct request *request)
 }
 int main(int argc, char **argv)
 {
-    return translator_run(argc, argv, &(struct translator){.name = "hello", .open = hello_open});
+    return translator_run(
+        argc, argv, &(struct translator){.name = "hello", .narrow = true, .open = hello_open});
 }

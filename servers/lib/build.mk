@@ -1,6 +1,6 @@
 # The common frame of the servers.
 SERVERLIB := $(B)/lib/libserver.a
-SERVERLIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard servers/lib/*.c))
+SERVERLIB_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard servers/lib/*.c) fence/landlock.c)
 # Linked statically: servers start faster and share less that is theirs alone anyway.
 STATIC_LIBS := -Wl,-Bstatic -lprotobuf-c -lev -lseccomp -Wl,-Bdynamic -lm
 

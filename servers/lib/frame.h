@@ -14,6 +14,9 @@ struct server_frame {
     int status; /* with which server_run returns */
 };
 
+/* Give up what server->holds says, for good. 0, or an errno, as where there is no Landlock. */
+int server_fence(const struct server *server);
+
 int tree_add(struct server *server, const struct tree *tree);
 void tree_remove(struct server *server, pid_t pid, uint64_t start_time);
 

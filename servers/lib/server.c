@@ -173,6 +173,9 @@ static int server_open(struct server *server)
         if (error != 0)
             return error;
     }
+    error = server_fence(server);
+    if (error != 0)
+        log_line("runs without Landlock: %s", strerror(error));
     error = server_narrow(server->system_calls);
     if (error != 0) {
         log_line("runs without its system call filter: %s", strerror(error));

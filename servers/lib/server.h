@@ -30,7 +30,11 @@ struct server {
     port_arrival *arrival;                          /* may be NULL */
     int (*start)(struct server *server); /* before INIT_READY; an errno ends the server */
     const int *system_calls; /* besides the frame's own: what narrowing still allows; ended by -1 */
-    void *state;             /* the server's own; the context of all operations is the server */
+    /* What Landlock keeps from it, a set of enum fence_hold; of the files all but the session's
+     * directory and /proc, which is read. 0: nothing, for a server that needs the user's files, or
+     * /proc/PID/exe, fd and the like of processes, which Landlock hides with all else. */
+    unsigned holds;
+    void *state;                /* the server's own; the context of all operations is the server */
     struct server_frame *frame; /* the frame's own */
 };
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fence/fence.h"
 #include "proto/net.pb-c.h"
 #include "servers/net/net.h"
 
@@ -167,6 +168,7 @@ int main(int argc, char **argv)
         .operations = operations,
         .start = start,
         .system_calls = system_calls,
+        .holds = FENCE_HOLD_ALL & ~(unsigned)FENCE_HOLD_BIND,
         .state = &net,
     };
 

@@ -8,6 +8,7 @@
 
 #include <seccomp.h>
 
+#include "fence/fence.h"
 #include "proto/init.pb-c.h"
 #include "proto/proc.pb-c.h"
 
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
                             .control_operations = control_operations,
                             .start = start,
                             .system_calls = system_calls,
+                            .holds = FENCE_HOLD_ALL & ~(unsigned)FENCE_HOLD_SIGNAL,
                             .state = &proc};
 
     return server_run(&server, argc, argv);

@@ -1,52 +1,33 @@
 /* Giving up what serving does not take, before anything of a stranger's is parsed: by Landlock all
- * files but the node's directory, by seccomp all calls but those of reading, writing and answering.
- * Descriptors that are open stay so. */
+ * files but the node's directory, all ports, sockets and signals, by seccomp all calls but those of
+ * reading, writing and answering. Descriptors that are open stay so. */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/landlock.h>
 #include <stddef.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <time.h>
 
 /* <seccomp.h> brings <elf.h>, whose macros would break <ev.h> after it. */
+#include "fence/fence.h"
 #include "servers/lib/narrow.h"
 #include "translators/lib/library.h"
 
 #include <seccomp.h>
 
-/* Not in Debian 12's headers' first version of the interface. */
-#ifndef LANDLOCK_ACCESS_FS_REFER
-#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
-#endif
-#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
-#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
-#endif
-
-/* All rights that the first version knows: its thirteen bits. */
-#define LANDLOCK_FIRST ((1ULL << 13) - 1)
-
 static int files_narrow(void)
 {
-    struct landlock_ruleset_attr rules = {.handled_access_fs = LANDLOCK_FIRST};
-    struct landlock_path_beneath_attr beneath = {.parent_fd = library.node_descriptor};
-    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    int ruleset, error = 0;
+    struct fence_landlock fence;
+    int error;
 
     /* Version 1 can't allow links between directories: hard links would break. */
-    if (version < 2)
+    if (fence_landlock_version() < 2)
         return ENOTSUP;
-    rules.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
-    if (version >= 3)
-        rules.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
-    beneath.allowed_access = rules.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE;
-    ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
-    if (ruleset < 0)
-        return errno;
-    if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0 ||
-        syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
-        error = errno;
-    close(ruleset);
+    error = fence_landlock_begin(&fence, FENCE_HOLD_ALL);
+    if (error != 0)
+        return error;
+    error = fence_landlock_allow_at(&fence, library.node_descriptor, FENCE_READ | FENCE_WRITE);
+    if (error == 0)
+        return fence_landlock_enforce(&fence);
+    fence_landlock_end(&fence);
     return error;
 }
 
@@ -73,6 +54,7 @@ static const int filling_calls[] = {
     SCMP_SYS(inotify_add_watch),
     SCMP_SYS(wait4),
     SCMP_SYS(flock),
+    SCMP_SYS(sendfile),
     /* What the shim asks of the kernel for these and for opening. */
     SCMP_SYS(openat2),
     SCMP_SYS(getcwd),
@@ -86,6 +68,8 @@ int narrow(void)
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return errno;
+    /* The log's times: libc reads the zone's file when it first needs it. */
+    tzset();
     error = files_narrow();
     if (error != 0)
         translator_log("runs without Landlock: errno %d", error);
