@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "servers/trap/act.h"
 #include "servers/trap/guide.h"
 #include "servers/trap/identity.h"
 #include "servers/trap/swap.h"
@@ -32,7 +33,7 @@ static void give(struct answer *answer, long result)
 }
 
 /* The caller's memory was read by its number: it must still be the same thread. */
-static bool is_still_there(const struct worker *worker)
+bool act_is_still_there(const struct worker *worker)
 {
     uint64_t id = worker->slot->notification.id;
 
@@ -40,7 +41,7 @@ static bool is_still_there(const struct worker *worker)
 }
 
 /* What an error of bringing arguments over means. */
-static void bring_failed(const struct worker *worker, struct answer *answer, long error)
+void act_bring_failed(const struct worker *worker, struct answer *answer, long error)
 {
     if (error == 1) {
         proceed(answer); /* a null pointer */
@@ -57,7 +58,7 @@ static void bring_failed(const struct worker *worker, struct answer *answer, lon
     }
 }
 
-static unsigned open_flags(const struct call *call)
+unsigned act_open_flags(const struct call *call)
 {
     if (call->number == SYS_creat)
         return O_CREAT | O_WRONLY | O_TRUNC;
@@ -67,7 +68,7 @@ static unsigned open_flags(const struct call *call)
 }
 
 /* A repeat of what a dead worker may have done already: its traces are no error. */
-static long repeat_settle(const struct worker *worker, long result)
+long act_repeat_settle(const struct worker *worker, long result)
 {
     const struct call_shape *shape = &call_shapes[worker->call.number];
     bool made = shape->verb == VERB_MAKE_DIRECTORY || shape->verb == VERB_MAKE_NODE ||
@@ -98,18 +99,18 @@ static bool creates(const struct call *call)
     unsigned verb = call_shapes[call->number].verb;
 
     return verb == VERB_MAKE_DIRECTORY || verb == VERB_MAKE_NODE ||
-           (verb == VERB_OPEN && (open_flags(call) & (O_CREAT | O_TMPFILE)));
+           (verb == VERB_OPEN && (act_open_flags(call) & (O_CREAT | O_TMPFILE)));
 }
 
 /* ---- one path ---- */
 
 /* Whether an open would wait for somebody else, or depends on who opens. */
-static bool open_is_the_callers(const struct worker *worker, bool walked)
+bool act_open_waits(const struct worker *worker)
 {
     const struct walk *walk = &worker->walk;
-    unsigned flags = open_flags(&worker->call);
+    unsigned flags = act_open_flags(&worker->call);
 
-    if (!walked || walk->place != PLACE_HOST || walk->missing || (flags & O_PATH))
+    if (walk->place != PLACE_HOST || walk->missing || (flags & O_PATH))
         return false;
     if (S_ISFIFO(walk->status.st_mode))
         return !(flags & O_NONBLOCK) && (flags & O_ACCMODE) != O_RDWR;
@@ -117,7 +118,7 @@ static bool open_is_the_callers(const struct worker *worker, bool walked)
 }
 
 /* Have the caller repeat the call with the host path that its path leads to. */
-static long guide_path(struct worker *worker, const char *host)
+long act_guide_path(struct worker *worker, const char *host)
 {
     const struct call *call = &worker->call;
     const struct call_shape *shape = &call_shapes[call->number];
@@ -133,7 +134,7 @@ static long guide_path(struct worker *worker, const char *host)
     return guide(worker, &guidance);
 }
 
-static void guided(struct answer *answer, long result)
+void act_guided(struct answer *answer, long result)
 {
     if (result < 0)
         give(answer, result);
@@ -142,7 +143,7 @@ static void guided(struct answer *answer, long result)
 }
 
 /* chdir, chroot: where the path leads is another place than the kernel would come to. */
-static void act_move(struct worker *worker, struct answer *answer)
+void act_move(struct worker *worker, struct answer *answer)
 {
     struct walk *walk = &worker->walk;
     struct guidance guidance = {.number = SYS_fchdir, .text_at = -1, .descriptor = -1};
@@ -161,11 +162,11 @@ static void act_move(struct worker *worker, struct answer *answer)
     } else if (walk->place == PLACE_RESERVED || walk->missing) {
         give(answer, -ENOENT);
     } else if (guidance.descriptor < 0) {
-        guided(answer, guide_path(worker, walk->host));
+        act_guided(answer, act_guide_path(worker, walk->host));
     } else if (worker->call.number != SYS_chdir) {
         give(answer, -EPERM);
     } else {
-        guided(answer, guide(worker, &guidance));
+        act_guided(answer, guide(worker, &guidance));
     }
     if (guidance.descriptor >= 0)
         close(guidance.descriptor);
@@ -211,7 +212,7 @@ static long run_slow(struct worker *worker)
         close((int)queue);
     if (masked)
         umask(before);
-    return repeat_settle(worker, result);
+    return act_repeat_settle(worker, result);
 }
 
 /* The kernel hands no O_PATH descriptor over: the caller opens it again. */
@@ -221,35 +222,37 @@ static long guide_held(struct worker *worker, int descriptor)
         .number = SYS_openat, .text_at = 1, .held = descriptor, .descriptor = -1};
 
     guidance.arguments[0] = AT_FDCWD;
-    guidance.arguments[2] = (long)(O_PATH | (open_flags(&worker->call) & O_CLOEXEC));
+    guidance.arguments[2] = (long)(O_PATH | (act_open_flags(&worker->call) & O_CLOEXEC));
     return guide(worker, &guidance);
 }
 
-static void act_slow(struct worker *worker, struct answer *answer)
+void act_slow(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
     long result;
 
-    if (!is_still_there(worker)) {
+    if (!act_is_still_there(worker)) {
         answer->sent = true;
         return;
     }
     result = run_slow(worker);
-    if (result == -ESTALE) {
+    if (result == -ESTALE && worker->policy == NULL) {
         proceed(answer);
         return;
     }
+    if (result == -ESTALE)
+        result = -ENOENT; /* nothing is in a directory that was removed */
     if (call_shapes[call->number].verb != VERB_OPEN || result < 0) {
         give(answer, call_return(call, &worker->client, result));
         return;
     }
-    if (open_flags(call) & O_PATH) {
-        guided(answer, guide_held(worker, (int)result));
+    if (act_open_flags(call) & O_PATH) {
+        act_guided(answer, guide_held(worker, (int)result));
         close((int)result);
         return;
     }
     answer->descriptor = (int)result;
-    answer->close_on_exec = (open_flags(call) & O_CLOEXEC) != 0;
+    answer->close_on_exec = (act_open_flags(call) & O_CLOEXEC) != 0;
 }
 
 /* By descriptor alone: "" with AT_EMPTY_PATH. Whether it stands for a virtual directory. */
@@ -271,7 +274,7 @@ static void act_path(struct worker *worker, struct answer *answer)
     if (result == 0 && call->number == SYS_openat2)
         result = call_bring_rest(call, &worker->client);
     if (result != 0) {
-        bring_failed(worker, answer, result);
+        act_bring_failed(worker, answer, result);
         return;
     }
     /* Its restrictions are the kernel's to keep, its mistakes the kernel's to tell. */
@@ -296,7 +299,7 @@ static void act_path(struct worker *worker, struct answer *answer)
         return;
     }
     if (result == VERDICT_CONTINUE) {
-        if (shape->verb == VERB_OPEN && swap_open(worker, open_flags(call), answer))
+        if (shape->verb == VERB_OPEN && swap_open(worker, act_open_flags(call), answer))
             return;
         /* Who makes a symlink counts it; and a link of procfs may say a host's name. */
         bool counted = shape->verb == VERB_MAKE_SYMLINK && (view.shadows || view.binds);
@@ -313,19 +316,38 @@ static void act_path(struct worker *worker, struct answer *answer)
         act_move(worker, answer);
         return;
     }
-    if (shape->verb == VERB_OPEN && open_is_the_callers(worker, walked)) {
-        guided(answer, guide_path(worker, worker->walk.host));
+    if (shape->verb == VERB_OPEN && walked && act_open_waits(worker)) {
+        act_guided(answer, act_guide_path(worker, worker->walk.host));
         return;
     }
     if (call->number != SYS_openat2)
         result = call_bring_rest(call, &worker->client);
     if (result < 0)
-        bring_failed(worker, answer, result);
+        act_bring_failed(worker, answer, result);
     else
         act_slow(worker, answer);
 }
 
 /* ---- two paths ---- */
+
+void act_two(struct worker *worker, struct answer *answer)
+{
+    const struct call *call = &worker->call;
+    long result;
+
+    if (!act_is_still_there(worker)) {
+        answer->sent = true;
+        return;
+    }
+    worker->slot->step = STEP_CHANGING;
+    result = act_repeat_settle(worker, two_paths_slow(call->number, call->arguments));
+    if (result != -ESTALE)
+        give(answer, result);
+    else if (worker->policy == NULL)
+        proceed(answer);
+    else
+        give(answer, -ENOENT);
+}
 
 static void act_two_paths(struct worker *worker, struct answer *answer)
 {
@@ -335,7 +357,7 @@ static void act_two_paths(struct worker *worker, struct answer *answer)
     bool walked;
 
     if (result != 0) {
-        bring_failed(worker, answer, result);
+        act_bring_failed(worker, answer, result);
         return;
     }
     view = view_get();
@@ -353,21 +375,12 @@ static void act_two_paths(struct worker *worker, struct answer *answer)
             return;
         }
     }
-    if (!is_still_there(worker)) {
-        answer->sent = true;
-        return;
-    }
-    worker->slot->step = STEP_CHANGING;
-    result = repeat_settle(worker, two_paths_slow(call->number, call->arguments));
-    if (result == -ESTALE)
-        proceed(answer);
-    else
-        give(answer, result);
+    act_two(worker, answer);
 }
 
 /* ---- the others ---- */
 
-static void act_execute(struct worker *worker, struct answer *answer)
+void act_execute(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
     const struct call_shape *shape = &call_shapes[call->number];
@@ -378,7 +391,7 @@ static void act_execute(struct worker *worker, struct answer *answer)
     int directory;
 
     if (result != 0) {
-        bring_failed(worker, answer, result);
+        act_bring_failed(worker, answer, result);
         return;
     }
     view = view_get();
@@ -399,10 +412,10 @@ static void act_execute(struct worker *worker, struct answer *answer)
     if (result < 0)
         give(answer, result);
     else
-        guided(answer, guide_path(worker, host));
+        act_guided(answer, act_guide_path(worker, host));
 }
 
-static void act_getcwd(struct worker *worker, struct answer *answer)
+void act_getcwd(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
     struct walk *walk = &worker->walk;
@@ -451,7 +464,7 @@ static bool list_is_doubtful(const struct worker *worker, const struct view *vie
     return access(link, W_OK) == 0;
 }
 
-static void act_list(struct worker *worker, struct answer *answer)
+void act_list(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
     struct view view = view_get();
@@ -463,7 +476,7 @@ static void act_list(struct worker *worker, struct answer *answer)
     }
     result = call_bring_rest(call, &worker->client);
     if (result < 0) {
-        bring_failed(worker, answer, result);
+        act_bring_failed(worker, answer, result);
         return;
     }
     descriptor = client_descriptor(&worker->client, (int)call->given[0]);
@@ -483,6 +496,17 @@ static void act_list(struct worker *worker, struct answer *answer)
     give(answer, call_return(call, &worker->client, result));
 }
 
+bool act_entry_decides(const struct worker *worker)
+{
+    const struct walk *walk = &worker->walk;
+    bool names = (call_shapes[worker->call.number].traits & TRAIT_NAMES) != 0;
+
+    if (walk->entry != NULL)
+        return names || walk->entry->kind == SPACE_HIDE || walk->entry->kind == SPACE_SYMLINK;
+    return names && walk->table != NULL &&
+           table_has_below(walk->table, walk->name, walk->name_length);
+}
+
 void act(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
@@ -494,6 +518,7 @@ void act(struct worker *worker, struct answer *answer)
     }
     switch (call_kinds[call->number]) {
     case CALL_PATH:
+    case CALL_ROOT:
         act_path(worker, answer);
         return;
     case CALL_TWO_PATHS:

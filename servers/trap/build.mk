@@ -10,6 +10,6 @@ TRAP_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard servers/trap/*.c))
 TRAP_PARTS := $(filter-out %/main.o,$(TRAP_OBJECTS)) $(TRAP_SHIM)
 PROGRAMS += $(B)/libexec/hirsel/trap
 
-$(B)/libexec/hirsel/trap: $(TRAP_OBJECTS) $(TRAP_SHIM) $(B)/lib/libserver.a $(LIBMSG)
+$(B)/libexec/hirsel/trap: $(TRAP_OBJECTS) $(TRAP_SHIM) $(B)/lib/libfence.a $(B)/lib/libserver.a $(LIBMSG)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(STATIC_LIBS)

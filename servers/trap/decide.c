@@ -176,8 +176,8 @@ static bool is_plain(struct worker *worker, struct question *question)
     return result != -ELOOP;
 }
 
-/* By the walk. */
-static long walk_judge(struct worker *worker, const struct question *question)
+/* Walk, by a table that holds still. */
+static long walk_take(struct worker *worker, const struct question *question)
 {
     struct walk *walk = &worker->walk;
     long result = -EAGAIN;
@@ -199,6 +199,15 @@ static long walk_judge(struct worker *worker, const struct question *question)
                                      strlen(question->probe)));
         }
     }
+    return result;
+}
+
+/* By the walk. */
+static long walk_judge(struct worker *worker, const struct question *question)
+{
+    const struct walk *walk = &worker->walk;
+    long result = walk_take(worker, question);
+
     if (result == -ESTALE)
         return VERDICT_CONTINUE;
     if (result < 0)
@@ -211,7 +220,8 @@ static long walk_judge(struct worker *worker, const struct question *question)
     return VERDICT_CONTINUE;
 }
 
-long decide_path(struct worker *worker, const struct view *view, unsigned which, bool *walked)
+static struct question *question_make(const struct worker *worker, const struct view *view,
+                                      unsigned which)
 {
     static struct question question;
     const struct call *call = &worker->call;
@@ -229,10 +239,31 @@ long decide_path(struct worker *worker, const struct view *view, unsigned which,
     if (shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY)
         question.options |= WALK_NODE_NAME;
     question.absolute = false;
+    return &question;
+}
+
+long decide_path(struct worker *worker, const struct view *view, unsigned which, bool *walked)
+{
+    struct question *question = question_make(worker, view, which);
+
     worker->status_known = false;
     *walked = false;
-    if (is_plain(worker, &question))
+    if (is_plain(worker, question))
         return VERDICT_CONTINUE;
     *walked = true;
-    return walk_judge(worker, &question);
+    return walk_judge(worker, question);
+}
+
+long decide_walk(struct worker *worker, const struct view *view, unsigned which, bool *touched)
+{
+    const struct question *question = question_make(worker, view, which);
+    const struct walk *walk = &worker->walk;
+    long result;
+
+    worker->status_known = false;
+    result = walk_take(worker, question);
+    if (result == -ESTALE)
+        return -ENOENT;
+    *touched = walk->touched || walk->entry != NULL || walk->place != PLACE_HOST;
+    return result;
 }

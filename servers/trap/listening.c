@@ -15,6 +15,7 @@
 
 #include "proto/init.pb-c.h"
 #include "proto/trap.pb-c.h"
+#include "servers/trap/policy.h"
 #include "servers/trap/worker.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -187,6 +188,7 @@ static void listening_free(struct listening *listening)
     }
     if (listening->journal != NULL)
         journal_unmap(listening->journal);
+    policy_free(listening->policy);
     free(listening);
 }
 
@@ -324,6 +326,12 @@ int listening_new(struct trap *trap, const struct serving *serving)
     listening->space = serving->space;
     listening->listener = serving->listener;
     listening->opener = serving->opener;
+    listening->policy = policy_read(serving->policy, serving->policy_length);
+    if (listening->policy == NULL && errno != 0) {
+        error = errno;
+        free(listening);
+        return error;
+    }
     listening->words[0] = listening->words[1] = listening->ending = -1;
     /* 0 where it has ended: then nothing is nested below it any more. */
     process_stat(serving->root, NULL, &listening->root_start);

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "servers/trap/confine.h"
 #include "servers/trap/identity.h"
 
 /* A call that so many workers died of is not tried again. */
@@ -98,7 +99,7 @@ static void answer_send(const struct worker *worker, const struct answer *answer
         response_send(worker, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
         return;
     }
-    count_add(&count->answered);
+    count_add(answer->refused ? &count->refused : &count->answered);
     if (answer->sent)
         return;
     if (answer->descriptor >= 0)
@@ -119,6 +120,14 @@ static int caller_enter(struct worker *worker, pid_t tid)
     return identity_enter(worker->session, worker->space);
 }
 
+/* Of another pid name space; or its names are gone. */
+static void strange(const struct worker *worker, struct answer *answer)
+{
+    answer->proceed = worker->policy == NULL;
+    answer->refused = worker->policy != NULL;
+    answer->result = -EACCES;
+}
+
 /* Answer what is in the slot. */
 static void slot_answer(struct worker *worker)
 {
@@ -131,7 +140,9 @@ static void slot_answer(struct worker *worker)
     if (slot->tries >= TRIES_MAX)
         answer.result = -EIO;
     else if (tid == 0 || caller_enter(worker, tid) != 0)
-        answer.proceed = true; /* of another pid name space; or its names are gone */
+        strange(worker, &answer);
+    else if (worker->policy != NULL)
+        confine(worker, &answer);
     else
         act(worker, &answer);
     answer_send(worker, &answer);

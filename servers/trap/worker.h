@@ -55,6 +55,10 @@ enum verdict {
 /* Of one of the call's paths. `worker->walk` stands at its end where the walk was needed: *walked.
  * -errno: what the session says of this path. */
 long decide_path(struct worker *worker, const struct view *view, unsigned which, bool *walked);
+/* The same of a confined tree, by the walk alone: what programs remember of ways is not believed.
+ * *touched: the kernel alone would come to another place. -errno: -ENOENT where it starts in a
+ * directory that was removed. */
+long decide_walk(struct worker *worker, const struct view *view, unsigned which, bool *touched);
 
 /* ---- act.c ---- */
 
@@ -62,6 +66,7 @@ long decide_path(struct worker *worker, const struct view *view, unsigned which,
 struct answer {
     bool proceed;   /* let the kernel do it */
     bool sent;      /* all is done already */
+    bool refused;   /* by the policy */
     long result;    /* a value or -errno */
     int descriptor; /* to be handed over as the result; -1: none */
     bool close_on_exec;

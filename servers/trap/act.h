@@ -1,0 +1,32 @@
+/* What act.c and confine.c share: how a call is done in the caller's place. */
+#ifndef HIRSEL_TRAP_ACT_H
+#define HIRSEL_TRAP_ACT_H
+
+#include "servers/trap/worker.h"
+
+/* What an error of bringing arguments over means for the answer. */
+void act_bring_failed(const struct worker *worker, struct answer *answer, long error);
+/* The caller's memory was read by its number: whether it still is the same thread. */
+bool act_is_still_there(const struct worker *worker);
+unsigned act_open_flags(const struct call *call);
+/* A repeat of what a dead worker may have done already: its traces are no error. */
+long act_repeat_settle(const struct worker *worker, long result);
+/* Where the walk stands: whether an open would wait for somebody else, or depends on who opens. */
+bool act_open_waits(const struct worker *worker);
+/* Whether the table alone says what becomes of the call there. */
+bool act_entry_decides(const struct worker *worker);
+
+/* Have the caller repeat the call with the host path that its path leads to. */
+long act_guide_path(struct worker *worker, const char *host);
+void act_guided(struct answer *answer, long result);
+
+/* Calls, their arguments brought over and the worker's walk at its end. */
+void act_move(struct worker *worker, struct answer *answer);
+void act_slow(struct worker *worker, struct answer *answer);
+void act_two(struct worker *worker, struct answer *answer);
+/* Calls from their beginning. */
+void act_execute(struct worker *worker, struct answer *answer);
+void act_getcwd(struct worker *worker, struct answer *answer);
+void act_list(struct worker *worker, struct answer *answer);
+
+#endif

@@ -1,0 +1,40 @@
+/* The calls of a confined tree: nothing is left to the kernel that the kernel does not check again.
+ */
+#ifndef HIRSEL_TRAP_CONFINE_H
+#define HIRSEL_TRAP_CONFINE_H
+
+#include "servers/trap/worker.h"
+
+void confine(struct worker *worker, struct answer *answer);
+
+/* ---- hold.c: a place of the host's, held by an O_PATH descriptor, and whether it is allowed ----
+ */
+
+struct hold {
+    int descriptor;
+    bool missing;          /* the directory is held; `name` is not in it */
+    char link[32];         /* /proc/self/fd/DESCRIPTOR: names what is held for every call */
+    char name[256];        /* missing: the last component */
+    char real[PATH_LIMIT]; /* where it is, by the kernel's word */
+    struct stat status;
+};
+
+/* Hold where the worker's walk stands (PLACE_HOST). 0, or -errno: -ENOENT where the policy does not
+ * show that anything is there. */
+long hold_take(struct worker *worker, struct hold *hold);
+/* Hold the directory that the last component is in, be it there or not. */
+long hold_take_parent(struct worker *worker, struct hold *hold);
+/* Hold what the caller's descriptor is open on. */
+long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *hold);
+void hold_give(struct hold *hold);
+/* Whether the policy allows this `access` there. 0 or -EACCES. */
+long hold_allows(const struct worker *worker, const struct hold *hold, unsigned access);
+
+/* Whether `pid` (a process or thread) is in the tree: a host's other processes are none of its
+ * business. */
+bool tree_holds(const struct worker *worker, pid_t pid);
+
+/* ---- confine_network.c ---- */
+void confine_network(struct worker *worker, struct answer *answer);
+
+#endif

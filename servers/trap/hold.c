@@ -1,0 +1,161 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "servers/lib/server.h"
+#include "servers/trap/confine.h"
+#include "servers/trap/policy.h"
+#include "shim/core/host.h"
+#include "shim/core/text.h"
+
+/* Bounds a walk through pids that change hands while it goes on. */
+#define DEPTH_MAX 4096
+
+bool tree_holds(const struct worker *worker, pid_t pid)
+{
+    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+        if (pid == worker->root)
+            return depth > 0; /* the root itself is not confined */
+        if (process_stat(pid, &pid, NULL) != 0)
+            return false;
+    }
+    return false;
+}
+
+/* Procfs shows other programs, too. */
+static bool is_foreign_process(const struct worker *worker, const char *real)
+{
+    const char *at = real + sizeof "/proc/" - 1;
+    uint64_t pid;
+
+    return text_begins(real, strlen(real), "/proc/", 6) && text_get_number(&at, &pid) &&
+           (*at == '\0' || *at == '/') && (pid > INT32_MAX || !tree_holds(worker, (pid_t)pid));
+}
+
+static bool is_shown(const struct worker *worker, const char *real)
+{
+    return fence_policy_shows(&worker->policy->rules, real) && !is_foreign_process(worker, real);
+}
+
+/* Where it is. What has no name in the file tree (a pipe, a memfd) is the caller's own: the
+ * descriptor is all there is. */
+static long real_find(struct hold *hold)
+{
+    size_t length;
+    long got;
+
+    snprintf(hold->link, sizeof hold->link, "/proc/self/fd/%d", hold->descriptor);
+    got = host_link(hold->link, hold->real, sizeof hold->real);
+    if (got < 0)
+        return got;
+    if (fstat(hold->descriptor, &hold->status) != 0)
+        return -errno;
+    length = (size_t)got;
+    if (hold->status.st_nlink == 0 && length > sizeof DELETED_END &&
+        strcmp(hold->real + length - (sizeof DELETED_END - 1), DELETED_END) == 0)
+        hold->real[length - (sizeof DELETED_END - 1)] = '\0';
+    return 0;
+}
+
+static bool is_nameless(const struct hold *hold)
+{
+    return hold->real[0] != '/' || strncmp(hold->real, "/memfd:", 7) == 0;
+}
+
+/* A way without symlinks: it was walked, and must not lead elsewhere by now. */
+static int open_straight(const char *path, uint64_t flags)
+{
+    struct open_how how = {.flags = flags | O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+
+    return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+}
+
+static long held(struct worker *worker, struct hold *hold)
+{
+    long result = real_find(hold);
+
+    if (result == 0 && !is_nameless(hold) && !is_shown(worker, hold->real))
+        result = -ENOENT;
+    if (result < 0)
+        hold_give(hold);
+    return result;
+}
+
+long hold_take(struct worker *worker, struct hold *hold)
+{
+    const struct walk *walk = &worker->walk;
+    /* The walk stops at a link only if it is not to be followed, or is one of procfs that leads to
+     * an object. */
+    bool magic = S_ISLNK(walk->status.st_mode) && (walk->options & WALK_FOLLOW);
+
+    hold->missing = false;
+    if (walk->missing) {
+        hold->descriptor = -1;
+        return -ENOENT;
+    }
+    hold->descriptor =
+        magic ? open(walk->host, O_PATH | O_CLOEXEC) : open_straight(walk->host, O_NOFOLLOW);
+    if (hold->descriptor < 0)
+        return errno == ELOOP ? -EACCES : -errno;
+    return held(worker, hold);
+}
+
+long hold_take_parent(struct worker *worker, struct hold *hold)
+{
+    const struct walk *walk = &worker->walk;
+    char path[PATH_LIMIT];
+    size_t length = walk->host_length;
+
+    memcpy(path, walk->host, length + 1);
+    while (length > 0 && path[length - 1] == '/')
+        path[--length] = '\0';
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    if (strlen(path + length) >= sizeof hold->name)
+        return -ENAMETOOLONG;
+    strcpy(hold->name, path + length);
+    path[length > 1 ? length - 1 : length] = '\0';
+    hold->missing = walk->missing;
+    if (hold->name[0] == '\0')
+        return -EBUSY; /* the root */
+    hold->descriptor = open_straight(path, O_DIRECTORY);
+    if (hold->descriptor < 0)
+        return errno == ELOOP ? -EACCES : -errno;
+    return held(worker, hold);
+}
+
+long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *hold)
+{
+    char link[64];
+
+    if (descriptor < 0)
+        return -EBADF;
+    snprintf(link, sizeof link, "%s/fd/%d", worker->client.process, descriptor);
+    hold->missing = false;
+    hold->descriptor = open(link, O_PATH | O_CLOEXEC);
+    if (hold->descriptor < 0)
+        return errno == ENOENT ? -EBADF : -errno;
+    long result = real_find(hold);
+    if (result < 0)
+        hold_give(hold);
+    return result;
+}
+
+void hold_give(struct hold *hold)
+{
+    if (hold->descriptor >= 0)
+        close(hold->descriptor);
+    hold->descriptor = -1;
+}
+
+long hold_allows(const struct worker *worker, const struct hold *hold, unsigned access)
+{
+    return is_nameless(hold) || fence_policy_allows(&worker->policy->rules, hold->real, access)
+               ? 0
+               : -EACCES;
+}
