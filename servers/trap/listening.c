@@ -44,7 +44,7 @@ static int descriptors_narrow(const struct listening *listening)
 
     /* First out of the way of each other. */
     for (int i = 0; i < WORKER_FREE - WORKER_LISTENER; i++)
-        if (taken[i] >= 0 && (taken[i] = fcntl(taken[i], F_DUPFD_CLOEXEC, 64)) < 0)
+        if (taken[i] >= 0 && (taken[i] = fcntl(taken[i], F_DUPFD_CLOEXEC, WORKER_FREE)) < 0)
             return errno;
     for (int i = 0; i < WORKER_FREE - WORKER_LISTENER; i++) {
         close(WORKER_LISTENER + i);
