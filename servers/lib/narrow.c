@@ -117,6 +117,10 @@ static int calls_allow_in_part(scmp_filter_ctx filter, unsigned parts)
         error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
                                   SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
     }
+    if (parts & NARROW_TCP_SOCKETS)
+        error |= seccomp_rule_add(
+            filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3, SCMP_A0(SCMP_CMP_EQ, AF_INET, 0),
+            SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_CLOEXEC, 0), SCMP_A2(SCMP_CMP_EQ, 0, 0));
     if (parts & NARROW_OWN_LIMITS)
         error |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
                                   SCMP_A0(SCMP_CMP_EQ, 0, 0), SCMP_A2(SCMP_CMP_EQ, 0, 0));
@@ -158,8 +162,8 @@ out:
     return error;
 }
 
-int server_narrow(const int *system_calls)
+int server_narrow(const int *system_calls, unsigned parts)
 {
     return narrow_calls(server_calls, system_calls,
-                        NARROW_UNIX_SOCKETS | NARROW_OWN_LIMITS | NARROW_THREADS);
+                        parts | NARROW_UNIX_SOCKETS | NARROW_OWN_LIMITS | NARROW_THREADS);
 }

@@ -9,6 +9,7 @@ enum narrow_part {
     NARROW_OWN_LIMITS = 2,   /* reading limits, one's own */
     NARROW_THREADS = 4,      /* and no processes */
     NARROW_PARENT_DEATH = 8, /* a signal when the parent ends */
+    NARROW_TCP_SOCKETS = 16, /* stream sockets of AF_INET */
 };
 
 /* Keep what every server needs to serve who is connected, and `more` and `still_more` (ended by -1;
@@ -16,7 +17,7 @@ enum narrow_part {
  * executable. 0 or a positive errno. */
 int narrow_calls(const int *more, const int *still_more, unsigned parts);
 
-/* A server's: narrow_calls with what the frame needs besides, and `system_calls`. */
-int server_narrow(const int *system_calls);
+/* A server's: narrow_calls with what the frame needs besides, and `system_calls` and `parts`. */
+int server_narrow(const int *system_calls, unsigned parts);
 
 #endif

@@ -176,7 +176,7 @@ static int server_open(struct server *server)
     error = server_fence(server);
     if (error != 0)
         log_line("runs without Landlock: %s", strerror(error));
-    error = server_narrow(server->system_calls);
+    error = server_narrow(server->system_calls, server->parts);
     if (error != 0) {
         log_line("runs without its system call filter: %s", strerror(error));
     }

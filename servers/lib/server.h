@@ -30,6 +30,7 @@ struct server {
     port_arrival *arrival;                          /* may be NULL */
     int (*start)(struct server *server); /* before INIT_READY; an errno ends the server */
     const int *system_calls; /* besides the frame's own: what narrowing still allows; ended by -1 */
+    unsigned parts;          /* and in part: enum narrow_part */
     /* What Landlock keeps from it, a set of enum fence_hold; of the files all but the session's
      * directory and /proc, which is read. 0: nothing, for a server that needs the user's files, or
      * /proc/PID/exe, fd and the like of processes, which Landlock hides with all else. */

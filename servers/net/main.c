@@ -6,9 +6,6 @@
 #include "proto/net.pb-c.h"
 #include "servers/net/net.h"
 
-/* After libev, whose EV_NONE is a macro of elf.h, which this includes. */
-#include <seccomp.h>
-
 /* fs drops a space a moment after its last tree has ended. */
 #define SWEEP_SECONDS 0.5
 #define SWEEP_AGAIN_SECONDS 5.0
@@ -157,9 +154,6 @@ static const struct rpc_operation operations[] = {
     {0, NULL, NULL},
 };
 
-/* Beside the frame's: a slice's holder is a socket of the Internet family. */
-static const int system_calls[] = {SCMP_SYS(socket), -1};
-
 int main(int argc, char **argv)
 {
     struct net net = {0};
@@ -167,7 +161,7 @@ int main(int argc, char **argv)
         .name = "net",
         .operations = operations,
         .start = start,
-        .system_calls = system_calls,
+        .parts = NARROW_TCP_SOCKETS, /* a slice's holder */
         .holds = FENCE_HOLD_ALL & ~(unsigned)FENCE_HOLD_BIND,
         .state = &net,
     };

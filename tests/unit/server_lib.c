@@ -254,7 +254,7 @@ START_TEST(narrowing)
     if (child == 0) {
         static const int more[] = {SYS_mkdir, -1};
 
-        if (server_narrow(more) != 0)
+        if (server_narrow(more, 0) != 0)
             _exit(1);
         if (mkdir("allowed", 0700) != 0)
             _exit(2);
