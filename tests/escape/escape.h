@@ -25,6 +25,7 @@ struct outside {
     char session[PATH_MAX]; /* the own session's directory; empty: none */
     char other[PATH_MAX];   /* another session's */
     char hirsel[PATH_MAX];  /* the command; empty: out of reach */
+    char terminal[64];      /* of the target */
     uint64_t secret_inode;
     uint64_t memory; /* the address of the secret in the target */
     uint64_t parent; /* who started this program */

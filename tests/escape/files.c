@@ -226,7 +226,7 @@ static void by_inherited_fchdir(const struct outside *outside, struct trial *tri
 static void by_core_dump(const struct outside *outside, struct trial *trial)
 {
     struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
-    char path[PATH_MAX];
+    char path[PATH_MAX], name[32];
     struct stat status;
     pid_t child;
 
@@ -242,7 +242,9 @@ static void by_core_dump(const struct outside *outside, struct trial *trial)
         abort();
     }
     waitpid(child, NULL, 0);
-    if (stat(path_in(path, outside->directory, "core"), &status) == 0)
+    snprintf(name, sizeof name, "core.%d", child);
+    if (stat(path_in(path, outside->directory, "core"), &status) == 0 ||
+        stat(path_in(path, outside->directory, name), &status) == 0)
         tell_escaped(trial, "a core file was made outside");
     else
         tell_held(trial, "no core file can be seen: %s", strerror(errno));

@@ -202,6 +202,21 @@ static void by_cookie_path(const struct outside *outside, struct trial *trial)
         tell_call(trial, fstat(descriptor, &status), "told its attributes");
 }
 
+/* Neither for reading nor for writing, but to control what is there: Landlock lets that pass. */
+static void by_cookie_control(const struct outside *outside, struct trial *trial)
+{
+    enum { CONTROL = 3 };
+    char path[PATH_MAX];
+    int descriptor = (int)syscall(SYS_openat, AT_FDCWD, path_of_victim(path, outside, trial),
+                                  CONTROL, 0, 0, LANE_COOKIE);
+    struct stat status;
+
+    if (descriptor < 0)
+        tell_held(trial, "%s", strerror(errno));
+    else
+        tell_call(trial, fstat(descriptor, &status), "told its attributes");
+}
+
 static void by_cookie_stat(const struct outside *outside, struct trial *trial)
 {
     struct stat status;
@@ -419,6 +434,7 @@ static const struct way ways[] = {
     {"cookie-open-old", by_cookie_old_open, true},
     {"cookie-openat2", by_cookie_openat2, true},
     {"cookie-path", by_cookie_path, true},
+    {"cookie-control", by_cookie_control, true},
     {"cookie-stat", by_cookie_stat, true},
     {"cookie-access", by_cookie_access, true},
     {"cookie-chmod", by_cookie_chmod, true},

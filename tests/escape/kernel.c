@@ -150,23 +150,23 @@ static void by_userfaultfd(const struct outside *outside, struct trial *trial)
 /* Types into a terminal as if the user had. */
 static void type_into(struct trial *trial, unsigned long request, const char *what)
 {
-    int terminal = posix_openpt(O_RDWR | O_NOCTTY), other;
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY), other = -1;
 
-    if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) {
-        tell_untried(trial, "no terminal: %s", strerror(errno));
-        return;
-    }
+    /* The leader of a group can't begin a session. */
     if (fork() != 0) {
-        /* The leader of a group can't begin a session. */
         wait(NULL);
         return;
     }
     setsid();
-    other = open(ptsname(terminal), O_RDWR);
-    if (other < 0 || ioctl(other, TIOCSCTTY, 0) != 0)
-        tell_untried(trial, "no terminal of its own: %s", strerror(errno));
-    else
+    if (terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0)
+        other = open(ptsname(terminal), O_RDWR);
+    if (other >= 0 && ioctl(other, TIOCSCTTY, 0) == 0)
         tell_call(trial, ioctl(other, request, what), "typed into the terminal");
+    else if (ioctl(STDIN_FILENO, request, what) != 0 && errno == EPERM)
+        /* On what is no terminal the kernel would say so: it was not asked. */
+        tell_held(trial, "%s, whatever it is tried on", strerror(errno));
+    else
+        tell_untried(trial, "no terminal of its own: %s", strerror(errno));
     _exit(0);
 }
 
@@ -187,6 +187,18 @@ static void by_pasting(const struct outside *outside, struct trial *trial)
 {
     (void)outside;
     type_into(trial, TIOCLINUX, "\3");
+}
+
+static void by_other_terminal(const struct outside *outside, struct trial *trial)
+{
+    int terminal;
+
+    if (outside->terminal[0] == '\0') {
+        tell_untried(trial, "the target has no terminal");
+        return;
+    }
+    terminal = open(outside->terminal, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    tell_call(trial, terminal < 0 ? -1 : write(terminal, "x", 1), "wrote on another terminal");
 }
 
 static void by_personality(const struct outside *outside, struct trial *trial)
@@ -237,6 +249,7 @@ static const struct way ways[] = {
     {"terminal-typing", by_typing, false},
     {"terminal-typing-high", by_typing_high, false},
     {"terminal-pasting", by_pasting, false},
+    {"terminal-other", by_other_terminal, false},
     {"personality", by_personality, true},
     {"new-privileges", by_rights, true},
     {"capabilities", by_capabilities, false},

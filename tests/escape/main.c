@@ -1,7 +1,8 @@
 /* escape SETTINGS [NAME…]: try all ways, or these. One line each:
  *     held NAME: how          ESCAPED NAME: what it got          untried NAME: why
  * The status is 1 if one escaped. `escape --list` names them, with "natural" after those that every
- * ordinary user succeeds with natively; `escape --target …` is the other side (target.c). */
+ * ordinary user succeeds with natively; `escape --port SETTINGS` prints the port that may be
+ * reached; `escape --target …` is the other side (target.c). */
 #include "tests/escape/escape.h"
 
 #include <errno.h>
@@ -123,6 +124,16 @@ static int file_tell(const char *path)
     return 0;
 }
 
+static int port_print(const char *settings)
+{
+    static struct outside outside;
+
+    if (settings_read(settings, &outside) != 0)
+        return 2;
+    printf("%u\n", outside.port_allowed);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct outside outside;
@@ -131,6 +142,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc == 2 && strcmp(argv[1], "--list") == 0)
         return ways_list();
+    if (argc == 3 && strcmp(argv[1], "--port") == 0)
+        return port_print(argv[2]);
     if (argc == 3 && strcmp(argv[1], "--tell") == 0)
         return file_tell(argv[2]);
     if (argc > 2 && strcmp(argv[1], "--target") == 0)

@@ -99,28 +99,42 @@ fail:
     return -1;
 }
 
-int bus_reply(int bus)
+int bus_reply(int bus, int *taken)
 {
     union {
         struct wire_header header;
         char bytes[WIRE_INLINE_MAX + sizeof(struct wire_header)];
     } answer;
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(253 * sizeof(int))];
+    } control;
     struct pollfd waiting = {.fd = bus, .events = POLLIN};
 
+    if (taken != NULL)
+        *taken = -1;
     for (;;) {
-        int ready = poll(&waiting, 1, ANSWER_MILLISECONDS);
+        struct iovec part = {&answer, sizeof answer};
+        struct msghdr message = {.msg_iov = &part,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof control};
+        const struct cmsghdr *head;
 
-        if (ready <= 0)
+        if (poll(&waiting, 1, ANSWER_MILLISECONDS) <= 0)
             return ETIMEDOUT;
-        if (recv(bus, &answer, sizeof answer, 0) < (ssize_t)sizeof answer.header)
+        if (recvmsg(bus, &message, MSG_CMSG_CLOEXEC) < (ssize_t)sizeof answer.header)
             return ECONNRESET;
+        head = CMSG_FIRSTHDR(&message);
+        if (head != NULL && taken != NULL)
+            memcpy(taken, CMSG_DATA(head), sizeof *taken);
         if (answer.header.kind == WIRE_REPLY)
             return answer.header.error;
     }
 }
 
-int bus_ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
-            const int *descriptors, size_t count)
+static int ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
+               const int *descriptors, size_t count, int *taken)
 {
     struct wire_header header = {.version = WIRE_VERSION,
                                  .kind = WIRE_REQUEST,
@@ -134,7 +148,20 @@ int bus_ask(const char *session, const char *name, uint32_t operation, const str
         return errno;
     error = bus_send(bus, &header, body->bytes, body->length, descriptors, count) != 0
                 ? errno
-                : bus_reply(bus);
+                : bus_reply(bus, taken);
     close(bus);
     return error;
+}
+
+int bus_ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
+            const int *descriptors, size_t count)
+{
+    return ask(session, name, operation, body, descriptors, count, NULL);
+}
+
+int bus_ask_for(const char *session, const char *name, uint32_t operation, const struct pack *body,
+                int *taken)
+{
+    *taken = -1;
+    return ask(session, name, operation, body, NULL, 0, taken);
 }

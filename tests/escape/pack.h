@@ -22,10 +22,16 @@ int bus_connect(const char *session, const char *name);
 /* Send a header and what follows; with descriptors. -1 with errno. */
 int bus_send(int bus, const struct wire_header *header, const void *body, size_t length,
              const int *descriptors, size_t count);
-/* The error of the next reply; ECONNRESET when the server hung up, ETIMEDOUT after some seconds. */
-int bus_reply(int bus);
+/* The error of the next reply; ECONNRESET when the server hung up, ETIMEDOUT after some seconds.
+ * What comes with it is closed, but for the first descriptor, which becomes *taken if that is not
+ * NULL
+ * (-1: none came). */
+int bus_reply(int bus, int *taken);
 /* Ask: connect, send one request, and say what came of it: 0 or an errno. */
 int bus_ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
             const int *descriptors, size_t count);
+/* The same, and what comes with the answer. */
+int bus_ask_for(const char *session, const char *name, uint32_t operation, const struct pack *body,
+                int *taken);
 
 #endif

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -54,12 +55,39 @@ static void by_seize(const struct outside *outside, struct trial *trial)
     seize(target_of(outside), trial);
 }
 
-static void by_seize_parent(const struct outside *outside, struct trial *trial)
+/* The name and the parent of a process. False: it is out of sight. */
+static bool process_look(pid_t pid, char name[32], pid_t *parent)
 {
-    if (outside->parent <= 1)
-        tell_untried(trial, "the parent is out of sight");
+    char path[64], text[512];
+    const char *end;
+    ssize_t got;
+    int file;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    got = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    if (got <= 0)
+        return false;
+    text[got] = '\0';
+    end = strrchr(text, ')');
+    return end != NULL && sscanf(text, "%*d (%31[^)]", name) == 1 &&
+           sscanf(end, ") %*c %d", parent) == 1;
+}
+
+/* The root of the tree, which is not held itself. */
+static void by_seize_root(const struct outside *outside, struct trial *trial)
+{
+    pid_t pid = (pid_t)outside->parent, parent;
+    char name[32];
+
+    while (pid > 1 && process_look(pid, name, &parent) && strcmp(name, "hirsel") != 0 && parent > 1)
+        pid = parent;
+    if (pid <= 1)
+        tell_untried(trial, "it is out of sight");
     else
-        seize((pid_t)outside->parent, trial);
+        seize(pid, trial);
 }
 
 static void by_seize_guard(const struct outside *outside, struct trial *trial)
@@ -245,41 +273,63 @@ static void by_pidfd_signal(const struct outside *outside, struct trial *trial)
         tell_call(trial, syscall(SYS_pidfd_send_signal, process, SIGUSR1, NULL, 0), "signalled it");
 }
 
-/* The kernel signals the owner of a descriptor: that may be anybody. */
-static void by_owner(const struct outside *outside, struct trial *trial)
+/* Whether the target noted a signal; natively that can be read, confined the test reads it. */
+static void tell_signal(const struct outside *outside, struct trial *trial, int number)
 {
-    char events[PATH_MAX], text[65536];
-    bool came = false;
-    int ends[2];
+    char events[PATH_MAX], text[65536], wanted[32];
+    int length = snprintf(wanted, sizeof wanted, "signal %d ", number);
+
+    path_in(events, outside->directory, "events");
+    for (int i = 0; i < 50; i++) {
+        int file = open(events, O_RDONLY | O_CLOEXEC);
+        ssize_t got = file < 0 ? 0 : read(file, text, sizeof text);
+
+        if (got > 0 && memmem(text, (size_t)got, wanted, (size_t)length) != NULL)
+            tell_escaped(trial, "it was signalled");
+        if (file < 0 || trial->outcome == OUTCOME_ESCAPED)
+            break;
+        close(file);
+        usleep(2000);
+    }
+    tell_held(trial, "nothing came of it that could be seen");
+}
+
+/* The kernel signals the owner of a descriptor: that may be anybody. */
+static void own_by(const struct outside *outside, struct trial *trial, int number, bool by_control)
+{
+    int owner = target_of(outside), ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         tell_untried(trial, "no socket pair: %s", strerror(errno));
         return;
     }
-    if (fcntl(ends[0], F_SETSIG, SIGUSR2) != 0 ||
-        fcntl(ends[0], F_SETOWN, target_of(outside)) != 0 ||
-        fcntl(ends[0], F_SETFL, O_ASYNC) != 0) {
+    if (fcntl(ends[0], F_SETSIG, number) != 0 ||
+        (by_control ? ioctl(ends[0], FIOSETOWN, &owner) : fcntl(ends[0], F_SETOWN, owner)) != 0 ||
+        fcntl(ends[0], F_SETFL, O_ASYNC) != 0)
         tell_held(trial, "%s", strerror(errno));
-        return;
-    }
-    if (write(ends[1], "x", 1) != 1)
+    else if (write(ends[1], "x", 1) != 1)
         tell_untried(trial, "the pair does not work: %s", strerror(errno));
-    /* Whether it came the target notes; natively that can be read, confined the test reads it. */
-    path_in(events, outside->directory, "events");
-    for (int i = 0; i < 50 && !came; i++) {
-        int file = open(events, O_RDONLY | O_CLOEXEC);
-        ssize_t got = file < 0 ? 0 : read(file, text, sizeof text);
-
-        came = got > 0 && memmem(text, (size_t)got, "signal 12", 9) != NULL;
-        if (file < 0)
-            break;
-        close(file);
-        usleep(2000);
-    }
-    if (came)
-        tell_escaped(trial, "the kernel signalled it");
     else
-        tell_held(trial, "nothing came of it that could be seen");
+        tell_signal(outside, trial, number);
+}
+
+static void by_owner(const struct outside *outside, struct trial *trial)
+{
+    own_by(outside, trial, SIGUSR2, false);
+}
+
+static void by_owner_control(const struct outside *outside, struct trial *trial)
+{
+    own_by(outside, trial, SIGPWR, true);
+}
+
+/* With one that nobody minds. */
+static void by_kill_all(const struct outside *outside, struct trial *trial)
+{
+    if (kill(-1, SIGURG) != 0)
+        tell_held(trial, "%s", strerror(errno));
+    else
+        tell_signal(outside, trial, SIGURG);
 }
 
 static void by_priority(const struct outside *outside, struct trial *trial)
@@ -368,7 +418,7 @@ static void by_advice(const struct outside *outside, struct trial *trial)
 static const struct way ways[] = {
     {"ptrace-attach", by_attach, true},
     {"ptrace-seize", by_seize, true},
-    {"ptrace-parent", by_seize_parent, false},
+    {"ptrace-root", by_seize_root, false},
     {"ptrace-guard", by_seize_guard, false},
     {"vm-read", by_vm_read, true},
     {"vm-write", by_vm_write, true},
@@ -390,7 +440,9 @@ static const struct way ways[] = {
     {"kill-group", by_group_kill, false},
     {"sigqueue", by_queue, true},
     {"pidfd-signal", by_pidfd_signal, true},
+    {"kill-all", by_kill_all, true},
     {"signal-owner", by_owner, true},
+    {"signal-owner-ioctl", by_owner_control, true},
     {"setpriority", by_priority, true},
     {"setpriority-user", by_priority_of_user, false},
     {"affinity", by_affinity, true},

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@ enum operation {
     ASK_STAT = 16,
     ASK_OPEN = 17,
     ASK_OPTIONS = 22,
+    ASK_GO_AWAY = 23,
     ASK_BIND = 32,
     ASK_SET_TRANSLATOR = 35,
     ASK_SPACE_MAKE = 37,
@@ -61,6 +63,64 @@ static void by_other_session(const struct outside *outside, struct trial *trial)
     tell_held(trial, "%s", strerror(errno));
 }
 
+/* To a translator without asking fs. */
+static void by_translator(const struct outside *outside, struct trial *trial)
+{
+    char name[64];
+
+    if (!session_there(outside, trial))
+        return;
+    for (unsigned i = 1; i < 32; i++) {
+        snprintf(name, sizeof name, "nodes/%u/port", i);
+        if (bus_connect(outside->session, name) >= 0)
+            tell_escaped(trial, "connected to a translator");
+    }
+    tell_held(trial, "%s", strerror(errno));
+}
+
+/* What names mean to all programs of the name space. */
+static void by_table(const struct outside *outside, struct trial *trial)
+{
+    char path[PATH_MAX];
+
+    if (!session_there(outside, trial))
+        return;
+    tell_call(trial, open(path_in(path, outside->session, "spaces/0/table"), O_RDWR | O_CLOEXEC),
+              "can change the table of names");
+}
+
+/* The code that all programs of all sessions run. */
+static void by_library(const struct outside *outside, struct trial *trial)
+{
+    char path[PATH_MAX];
+    struct stat status;
+
+    if (!session_there(outside, trial))
+        return;
+    path_in(path, outside->session, "spaces/0/lib/libc.so.6");
+    if (stat(path, &status) != 0 || chmod(path, status.st_mode | 0200) != 0) {
+        tell_held(trial, "%s", strerror(errno));
+        return;
+    }
+    tell_call(trial, open(path, O_RDWR | O_CLOEXEC), "can change the copy of the C library");
+    chmod(path, status.st_mode);
+}
+
+/* A door that leads to a copy of one's own. */
+static void by_door(const struct outside *outside, struct trial *trial)
+{
+    char path[PATH_MAX], next[PATH_MAX];
+
+    if (!session_there(outside, trial))
+        return;
+    tell_call(trial,
+              symlink(outside->program, path_in(next, outside->session, "spaces/0/lib/next")) != 0
+                  ? -1
+                  : rename(next, path_in(path, outside->session, "spaces/0/lib/none")),
+              "can turn the door");
+    unlink(path);
+}
+
 /* One forged request to each server of the own session, in all of which an answer without an error
  * would be a gain. */
 static void forge(const struct outside *outside, struct trial *trial, struct wire_header header,
@@ -81,8 +141,9 @@ static void forge(const struct outside *outside, struct trial *trial, struct wir
         if (bus < 0)
             continue;
         reached++;
-        error =
-            bus_send(bus, &header, body, length, descriptors, count) != 0 ? errno : bus_reply(bus);
+        error = bus_send(bus, &header, body, length, descriptors, count) != 0
+                    ? errno
+                    : bus_reply(bus, NULL);
         if (error == 0)
             tell_escaped(trial, "%s took it", servers[i]);
         text = strerror(error);
@@ -230,7 +291,7 @@ static void by_new_tree(const struct outside *outside, struct trial *trial)
 /* The translator prints what the asker may not read. */
 static void set_translator(const struct outside *outside, struct trial *trial, bool active)
 {
-    char node[PATH_MAX], program[PATH_MAX];
+    char node[PATH_MAX];
     struct pack body = {.length = 0};
     int error;
 
@@ -248,10 +309,8 @@ static void set_translator(const struct outside *outside, struct trial *trial, b
         tell_held(trial, "%s", strerror(error));
         return;
     }
-    /* Without the shim the node is seen through the trap alone: both ways. */
     if (file_tells(node))
         tell_escaped(trial, "its translator told the secret");
-    (void)program;
     tell_held(trial, "it was set, and its translator did not tell the secret");
 }
 
@@ -339,29 +398,66 @@ static void by_grant(const struct outside *outside, struct trial *trial)
                 "changed the network");
 }
 
-/* proc signals with the user's rights: those of the asker are less. */
+/* proc signals with the user's rights: those of the asker are less. The target is in the session,
+ * in a tree of its own. */
 static void by_kill(const struct outside *outside, struct trial *trial)
 {
     struct pack body = {.length = 0};
 
     if (!session_there(outside, trial))
         return;
-    pack_number(&body, 1, outside->guard);
-    pack_number(&body, 2, 0);
+    pack_number(&body, 1, outside->target);
+    pack_number(&body, 2, SIGUSR1);
     tell_answer(trial, bus_ask(outside->session, "proc", ASK_KILL, &body, NULL, 0),
                 "signalled what is not of its tree");
 }
 
-static void by_options(const struct outside *outside, struct trial *trial)
+/* What belongs to other trees has a number, too, and that can be guessed. */
+#define TRANSLATORS_MAX 40
+
+static void by_node_number(const struct outside *outside, struct trial *trial)
 {
-    struct pack body = {.length = 0};
+    int error = 0, descriptor;
 
     if (!session_there(outside, trial))
         return;
-    pack_number(&body, 1, 1);
-    pack_text(&body, 16, "--readonly");
-    tell_answer(trial, bus_ask(outside->session, "fs", ASK_OPTIONS, &body, NULL, 0),
-                "set a translator's options");
+    for (unsigned i = 1; i <= TRANSLATORS_MAX && error != ECONNREFUSED; i++) {
+        struct pack body = {.length = 0};
+
+        pack_number(&body, 1, i);
+        error = bus_ask_for(outside->session, "fs", ASK_OPEN, &body, &descriptor);
+        if (error == 0 && descriptor_tells(descriptor))
+            tell_escaped(trial, "opened node %u, which is not its own", i);
+    }
+    tell_held(trial, "%s", strerror(error));
+}
+
+static void ask_nodes(const struct outside *outside, struct trial *trial, uint32_t operation,
+                      const char *gain)
+{
+    int error = 0;
+
+    if (!session_there(outside, trial))
+        return;
+    for (unsigned i = 1; i <= TRANSLATORS_MAX && error != ECONNREFUSED; i++) {
+        struct pack body = {.length = 0};
+
+        pack_number(&body, 1, i);
+        error = bus_ask(outside->session, "fs", operation, &body, NULL, 0);
+        if (error == 0)
+            tell_escaped(trial, "%s of node %u, which is not its own", gain, i);
+    }
+    tell_held(trial, "%s", strerror(error));
+}
+
+static void by_options(const struct outside *outside, struct trial *trial)
+{
+    ask_nodes(outside, trial, ASK_OPTIONS, "told the options");
+}
+
+static void by_go_away(const struct outside *outside, struct trial *trial)
+{
+    ask_nodes(outside, trial, ASK_GO_AWAY, "ended the translator");
 }
 
 static void by_stop(const struct outside *outside, struct trial *trial)
@@ -376,6 +472,9 @@ static void by_stop(const struct outside *outside, struct trial *trial)
 
 static const struct way ways[] = {
     {"other-session", by_other_session, true},
+    {"name-table", by_table, true},
+    {"libc-copy", by_library, true},
+    {"session-door", by_door, true},
     {"forged-object", by_forged_object, false},
     {"forged-handle", by_forged_handle, false},
     {"forged-length", by_forged_length, false},
@@ -384,16 +483,20 @@ static const struct way ways[] = {
     {"forged-control", by_forged_control, false},
     {"forged-policy", by_forged_policy, false},
     {"forged-join", by_forged_join, false},
-    {"new-tree", by_new_tree, false},
-    {"settrans-active", by_settrans_active, false},
-    {"settrans-passive", by_settrans_passive, false},
-    {"passive-node", by_passive_node, false},
     {"forged-record", by_forged_record, false},
-    {"ask-bind", by_bind, false},
-    {"ask-space", by_space, false},
-    {"ask-network", by_grant, false},
-    {"ask-kill", by_kill, false},
-    {"ask-options", by_options, false},
+    {"new-tree", by_new_tree, true},
+    /* Before those that are started for it. */
+    {"translator-socket", by_translator, false},
+    {"node-number", by_node_number, true},
+    {"ask-options", by_options, true},
+    {"ask-go-away", by_go_away, true},
+    {"settrans-active", by_settrans_active, true},
+    {"settrans-passive", by_settrans_passive, true},
+    {"passive-node", by_passive_node, true},
+    {"ask-bind", by_bind, true},
+    {"ask-space", by_space, true},
+    {"ask-network", by_grant, true},
+    {"ask-kill", by_kill, true},
     /* The last: natively there is no session after it. */
     {"ask-stop", by_stop, false},
 };

@@ -36,20 +36,24 @@ enum door {
     DOOR_LOCAL_DATAGRAM,
     DOOR_ABSTRACT_DATAGRAM,
     DOOR_QUEUE,
+    DOOR_TERMINAL,
     DOOR_SIGNALS,
     DOOR_COUNT,
 };
 
-static const char *const door_names[DOOR_COUNT] = {"tcp",
-                                                   "tcp6",
-                                                   "allowed",
-                                                   "udp",
-                                                   "unix",
-                                                   "abstract unix",
-                                                   "unix datagram",
-                                                   "abstract datagram",
-                                                   "a queue's message",
-                                                   "a signal"};
+static const char *const door_names[DOOR_COUNT] = {
+    [DOOR_TCP] = "tcp",
+    [DOOR_TCP6] = "tcp6",
+    [DOOR_ALLOWED] = "allowed",
+    [DOOR_DATAGRAM] = "udp",
+    [DOOR_LOCAL] = "unix",
+    [DOOR_ABSTRACT] = "abstract unix",
+    [DOOR_LOCAL_DATAGRAM] = "unix datagram",
+    [DOOR_ABSTRACT_DATAGRAM] = "abstract datagram",
+    [DOOR_QUEUE] = "a queue's message",
+    [DOOR_TERMINAL] = "something on the terminal",
+    [DOOR_SIGNALS] = "a signal",
+};
 
 struct target {
     struct outside outside;
@@ -103,6 +107,19 @@ static int local_open(const char *directory, const char *name, int type, bool ab
         (type == SOCK_STREAM && listen(door, 64) != 0))
         return -1;
     return door;
+}
+
+/* Another terminal of the user: whoever opens its name can write there as the programs on it do,
+ * and read what is typed. */
+static int terminal_open(char *name, size_t size)
+{
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+    if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0 ||
+        ptsname_r(terminal, name, size) != 0)
+        return -1;
+    /* Open at its other end too: without that its end of file would come again and again. */
+    return open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) < 0 ? -1 : terminal;
 }
 
 static int signals_open(void)
@@ -169,6 +186,7 @@ static bool doors_open(struct target *target)
         [DOOR_ABSTRACT_DATAGRAM] = local_open(outside->directory, "datagrams", SOCK_DGRAM, true),
         [DOOR_QUEUE] =
             mq_open(target->queue, O_RDONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600, NULL),
+        [DOOR_TERMINAL] = terminal_open(outside->terminal, sizeof outside->terminal),
         [DOOR_SIGNALS] = signals_open(),
     };
 
@@ -274,6 +292,10 @@ static bool door_answer(struct target *target, enum door door)
             return true;
         break;
     }
+    case DOOR_TERMINAL:
+        if (read(descriptor, text, sizeof text) < 0)
+            return true;
+        break;
     default:
         if (recv(descriptor, text, sizeof text, MSG_DONTWAIT) < 0)
             return true;
