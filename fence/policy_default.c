@@ -2,6 +2,8 @@
 #include "fence/fence.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <unistd.h>
 
 static const char *const programs[] = {
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives",
@@ -57,9 +59,8 @@ static const char *const readable[] = {
     "/dev/urandom",
 };
 
-/* The terminal among them: it is the program's already. */
 static const char *const devices[] = {
-    "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts",
+    "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx",
 };
 
 static int paths_add(struct fence_policy *policy, const char *const *paths, size_t count,
@@ -75,6 +76,19 @@ static int paths_add(struct fence_policy *policy, const char *const *paths, size
     return error;
 }
 
+/* The terminals that the program has as its standard streams may be opened by their names, too. Not
+ * /dev/pts: the user's other terminals are there, to be read from and typed on. */
+static int terminals_add(struct fence_policy *policy)
+{
+    char name[PATH_MAX];
+    int error = 0;
+
+    for (int i = 0; i <= STDERR_FILENO && error == 0; i++)
+        if (ttyname_r(i, name, sizeof name) == 0)
+            error = fence_policy_add_path(policy, name, FENCE_READ | FENCE_WRITE);
+    return error == ENOENT || error == EACCES ? 0 : error;
+}
+
 int fence_policy_add_default(struct fence_policy *policy, const char *directory,
                              const char *scratch)
 {
@@ -86,6 +100,8 @@ int fence_policy_add_default(struct fence_policy *policy, const char *directory,
     if (error == 0)
         error = paths_add(policy, devices, sizeof devices / sizeof devices[0],
                           FENCE_READ | FENCE_WRITE);
+    if (error == 0)
+        error = terminals_add(policy);
     if (error == 0)
         error = fence_policy_add_path(policy, directory, FENCE_READ | FENCE_WRITE | FENCE_EXECUTE);
     if (error == 0 && scratch)
