@@ -18,7 +18,8 @@
 
 #include "proto/init.pb-c.h"
 #include "servers/lib/directory.h"
-#include "shell/passing.h"
+#include "servers/lib/opener.h"
+#include "servers/lib/passing.h"
 #include "shell/shell.h"
 
 /* The command's words that go into a report. */
@@ -53,6 +54,7 @@ int tree_open(const struct tree_plan *plan, struct port **init)
     tree.space = plan->space;
     tree.policy.data = plan->policy;
     tree.policy.len = plan->policy_length;
+    tree.best_effort = plan->best_effort;
     error = rpc_call(*init, HIRSEL__INIT_OPERATION__INIT_TREE_OPEN, &tree.base, NULL, 0, NULL, NULL,
                      NULL, SESSION_TIMEOUT_MS);
     if (error != 0)
@@ -195,8 +197,11 @@ static void attendant_turn(struct attendant *attendant)
         front_wake(attendant);
     if (count <= 0)
         return;
-    if (watched[OPENER].revents != 0)
-        opener_read(attendant);
+    if (watched[OPENER].revents != 0 && !opener_serve(attendant->opener)) {
+        /* No session any more: nobody will ask again. */
+        close(attendant->opener);
+        attendant->opener = -1;
+    }
     if (watched[ENTRY].revents != 0)
         entry_read(attendant);
     while (watched[SIGNALS].revents != 0 &&

@@ -1,4 +1,4 @@
-/* The attendant: the root of a process tree. Private to shell/attendant.c, entry.c and opener.c. */
+/* The attendant: the root of a process tree. Private to shell/attendant.c and entry.c. */
 #ifndef HIRSEL_SHELL_ATTENDANT_H
 #define HIRSEL_SHELL_ATTENDANT_H
 
@@ -31,8 +31,5 @@ _Noreturn void attendant_fail(struct attendant *attendant, int error, const char
 void entry_start(struct attendant *attendant);
 /* Read what there is on `entry`; it is -1 once it has become the command. */
 void entry_read(struct attendant *attendant);
-
-/* opener.c: see servers/lib/opener.h. */
-void opener_read(struct attendant *attendant);
 
 #endif

@@ -8,7 +8,7 @@ $(B)/bin/hirsel: $(SHELL_OBJECTS) $(FENCE) $(B)/lib/libserver.a $(LIBMSG)
 	$(CC) $(LDFLAGS) -o $@ $^ $(SHELL_LIBS)
 
 # It is tried with the libc copy preloaded, which a sanitizer does not bear.
-ENTER_OBJECTS := $(patsubst %.c,$(B)/enter/%.o,shell/enter.c shell/passing.c $(wildcard fence/*.c)) \
+ENTER_OBJECTS := $(patsubst %.c,$(B)/enter/%.o,shell/enter.c servers/lib/passing.c $(wildcard fence/*.c)) \
 	$(B)/enter/proto/policy.pb-c.o
 
 $(B)/enter/%.o: %.c | $(B)/include/.protos

@@ -20,26 +20,26 @@
 #include <unistd.h>
 
 #include "fence/fence.h"
-#include "shell/enter.h"
-#include "shell/passing.h"
+#include "servers/lib/entry.h"
+#include "servers/lib/passing.h"
 
 struct enter {
     int attendant; /* the socket to it */
-    struct enter_plan plan;
+    struct entry_plan plan;
     struct fence_policy policy;
 };
 
 static _Noreturn void enter_fail(const struct enter *enter, int kind, int error)
 {
-    struct enter_report report = {.kind = kind, .value = error};
+    struct entry_report report = {.kind = kind, .value = error};
 
     passing_send(enter->attendant, &report, sizeof report, -1, 0);
-    _exit(kind == ENTER_NO_EXEC ? 127 : 125);
+    _exit(kind == ENTRY_NO_EXEC ? 127 : 125);
 }
 
 static void plan_read(struct enter *enter)
 {
-    static uint8_t message[ENTER_PLAN_MAX];
+    static uint8_t message[ENTRY_PLAN_MAX];
     ssize_t length = read(enter->attendant, message, sizeof message);
     int error;
 
@@ -49,14 +49,14 @@ static void plan_read(struct enter *enter)
     error = fence_policy_unpack(&enter->policy, message + sizeof enter->plan,
                                 (size_t)length - sizeof enter->plan);
     if (error != 0)
-        enter_fail(enter, ENTER_FAILED, error);
+        enter_fail(enter, ENTRY_FAILED, error);
 }
 
 /* Until the attendant says go on; it leaves where that is not to be. Whether the trap server is
  * there. */
 static bool word_wait(const struct enter *enter)
 {
-    struct enter_word word;
+    struct entry_word word;
     ssize_t length;
 
     do
@@ -71,7 +71,7 @@ static bool word_wait(const struct enter *enter)
  * has our descriptors, hears which one it is, and ends. */
 static _Noreturn void courier_run(const struct enter *enter, int number_from, pid_t parent)
 {
-    struct enter_report report = {.kind = ENTER_LISTENER};
+    struct entry_report report = {.kind = ENTRY_LISTENER};
     int listener;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -95,7 +95,7 @@ static pid_t courier_start(const struct enter *enter, int number_from)
 static int filter_install(struct enter *enter, int landlock)
 {
     struct fence_options options =
-        fence_policy_options(&enter->policy, (enter->plan.flags & ENTER_NETWORK) != 0, landlock);
+        fence_policy_options(&enter->policy, (enter->plan.flags & ENTRY_NETWORK) != 0, landlock);
     int number[2], listener = -1;
     pid_t courier;
     int error;
@@ -123,7 +123,7 @@ static int filter_install(struct enter *enter, int landlock)
 /* Landlock, and all other authority that a user's process may have. The version in force. */
 static int fence_up(struct enter *enter)
 {
-    struct enter_report report = {.kind = ENTER_UNFENCED};
+    struct entry_report report = {.kind = ENTRY_UNFENCED};
     unsigned missing = 0;
     int error;
 
@@ -131,10 +131,10 @@ static int fence_up(struct enter *enter)
         return 0;
     error = fence_capabilities_drop();
     if (error == 0)
-        error = fence_policy_enforce(&enter->policy, (enter->plan.flags & ENTER_NETWORK) != 0,
+        error = fence_policy_enforce(&enter->policy, (enter->plan.flags & ENTRY_NETWORK) != 0,
                                      &missing);
     if (error != 0)
-        enter_fail(enter, ENTER_FAILED, error);
+        enter_fail(enter, ENTRY_FAILED, error);
     if (missing != 0) {
         report.value = (int)missing;
         passing_send(enter->attendant, &report, sizeof report, -1, 0);
@@ -159,9 +159,9 @@ static void door_tell(void)
 /* Before the first call that only the trap server could answer. */
 static void filter_up(struct enter *enter, int landlock)
 {
-    struct enter_report report = {.kind = ENTER_UNFILTERED};
+    struct entry_report report = {.kind = ENTRY_UNFILTERED};
 
-    if ((enter->plan.flags & ENTER_FILTER) == 0)
+    if ((enter->plan.flags & ENTRY_FILTER) == 0)
         return;
     report.value = filter_install(enter, landlock);
     if (report.value != 0)
@@ -219,5 +219,5 @@ int main(int argc, char **argv)
     environment_filter(&enter.policy);
     filter_up(&enter, fence_up(&enter));
     execvp(argv[2], argv + 2);
-    enter_fail(&enter, ENTER_NO_EXEC, errno);
+    enter_fail(&enter, ENTRY_NO_EXEC, errno);
 }

@@ -16,10 +16,9 @@
 
 #include "proto/init.pb-c.h"
 #include "proto/trap.pb-c.h"
-#include "shell/enter.h"
-#include "shell/passing.h"
+#include "servers/lib/entry.h"
+#include "servers/lib/passing.h"
 #include "shell/shell.h"
-#include "shim/core/space.h"
 
 /* The session's door in front of what the user has in LD_LIBRARY_PATH. */
 static void door_set(const struct tree_plan *plan)
@@ -76,61 +75,32 @@ static _Noreturn void program_become(const struct tree_plan *plan, int report)
     _exit(SHELL_FAILED);
 }
 
-/* Whether what the tree's programs do on the network concerns the session. */
-static bool network_is_own(const struct tree_plan *plan)
-{
-    char path[PATH_MAX + 64];
-    struct space_net net = {.mode = SPACE_NET_HOST};
-    int table;
-
-    snprintf(path, sizeof path, "%s/spaces/%llu/table", plan->session->directory,
-             (unsigned long long)plan->space);
-    table = open(path, O_RDONLY | O_CLOEXEC);
-    if (table < 0)
-        return false;
-    if (pread(table, &net, sizeof net, SPACE_NET_OFFSET) != sizeof net)
-        net.mode = SPACE_NET_HOST;
-    close(table);
-    return net.mode != SPACE_NET_HOST;
-}
-
-static int plan_send(const struct attendant *attendant)
-{
-    const struct tree_plan *plan = attendant->plan;
-    size_t length = sizeof(struct enter_plan) + plan->policy_length;
-    struct enter_plan *message;
-    ssize_t sent;
-
-    if (length > ENTER_PLAN_MAX)
-        return EMSGSIZE;
-    message = malloc(length);
-    if (message == NULL)
-        return ENOMEM;
-    message->flags = (attendant->filter ? ENTER_FILTER : 0u) |
-                     (network_is_own(plan) ? ENTER_NETWORK : 0u) |
-                     (plan->best_effort ? ENTER_BEST_EFFORT : 0u);
-    if (plan->policy_length > 0)
-        memcpy(message + 1, plan->policy, plan->policy_length);
-    sent = passing_send(attendant->entry, message, length, -1, 0);
-    free(message);
-    return sent < 0 ? errno : 0;
-}
-
 static void entry_close(struct attendant *attendant)
 {
     close(attendant->entry);
     attendant->entry = -1;
 }
 
+static uint32_t plan_flags(const struct attendant *attendant)
+{
+    const struct tree_plan *plan = attendant->plan;
+
+    return (attendant->filter ? ENTRY_FILTER : 0u) |
+           (entry_network_is_own(plan->session->directory, plan->space) ? ENTRY_NETWORK : 0u) |
+           (plan->best_effort ? ENTRY_BEST_EFFORT : 0u);
+}
+
 static void entry_launch(struct attendant *attendant)
 {
+    const struct tree_plan *plan = attendant->plan;
     int ends[2];
     int error;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         attendant_fail(attendant, errno, "cannot start the command");
     attendant->entry = ends[0];
-    error = plan_send(attendant);
+    error =
+        entry_plan_send(attendant->entry, plan_flags(attendant), plan->policy, plan->policy_length);
     if (error != 0)
         attendant_fail(attendant, error, "cannot start the command");
     attendant->command = fork();
@@ -178,10 +148,8 @@ static void entry_begin(struct attendant *attendant)
 
 static void entry_let_go(struct attendant *attendant, bool trapped)
 {
-    struct enter_word word = {.trapped = trapped};
-
     command_announce(attendant);
-    passing_send(attendant->entry, &word, sizeof word, -1, MSG_DONTWAIT);
+    entry_word_send(attendant->entry, trapped);
 }
 
 /* init, for what it says of the session, and the user hear that this tree has no filter. */
@@ -281,28 +249,28 @@ static void unfiltered(struct attendant *attendant, int error)
     entry_let_go(attendant, error == 0);
 }
 
-static void report_run(struct attendant *attendant, const struct enter_report *report, int passed)
+static void report_run(struct attendant *attendant, const struct entry_report *report, int passed)
 {
     int error;
 
     switch (report->kind) {
-    case ENTER_LISTENER:
+    case ENTRY_LISTENER:
         error = listener_give(attendant, passed);
         if (error == 0)
             entry_let_go(attendant, true);
         else
             entry_again(attendant, error);
         break;
-    case ENTER_UNFILTERED:
+    case ENTRY_UNFILTERED:
         unfiltered(attendant, report->value);
         break;
-    case ENTER_UNFENCED:
+    case ENTRY_UNFENCED:
         event_send(attendant, TREE_UNFENCED, report->value, -1);
         if (!attendant->plan->best_effort)
             _exit(SHELL_FAILED);
         entry_let_go(attendant, false);
         break;
-    case ENTER_NO_EXEC:
+    case ENTRY_NO_EXEC:
         command_announce(attendant);
         event_send(attendant, TREE_NO_EXEC, report->value, -1);
         break;
@@ -315,7 +283,7 @@ static void report_run(struct attendant *attendant, const struct enter_report *r
 
 void entry_read(struct attendant *attendant)
 {
-    struct enter_report report;
+    struct entry_report report;
     int passed;
 
     while (attendant->entry >= 0) {

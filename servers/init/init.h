@@ -61,6 +61,18 @@ struct slot {
     struct ev_timer restart;
 };
 
+/* What the trees of a name space are confined to; kept when they have ended, so that nothing that
+ * is started in it later is free. */
+struct confinement {
+    struct confinement *next;
+    uint64_t space;
+    unsigned trees;
+    uint8_t *policy; /* NULL: there is no tree any more */
+    size_t policy_length;
+    bool best_effort;
+    bool untrapped; /* its tree runs without a filter */
+};
+
 struct translator {
     struct translator *next;
     struct init *init;
@@ -70,6 +82,12 @@ struct translator {
     int listening;
     struct reply *spawning; /* the INIT_SPAWN that waits for exec, or NULL */
     bool forgotten;         /* its directory goes when it ends */
+    /* Where a confined tree is what it is started for: */
+    struct confinement *confinement;
+    uint8_t *policy; /* its own: the tree's, and what it needs itself */
+    size_t policy_length;
+    int entry; /* to the enter that is becoming it; -1 */
+    struct ev_io entry_watcher;
 };
 
 /* A process tree. */
@@ -84,7 +102,11 @@ struct root {
     bool untrapped;  /* runs without a filter: see InitListener.error */
     uint8_t *policy; /* what its programs are confined to; NULL: they are not */
     size_t policy_length;
+    bool best_effort;
 };
+
+/* Told once whether the trap server serves a listener: 0 or an errno. */
+typedef void trapped_settled(void *context, int error);
 
 /* The listener of a filtered tree and what goes with it, for each life of the trap server. */
 struct trapped {
@@ -93,12 +115,16 @@ struct trapped {
     uint64_t id;
     pid_t root;
     uint64_t space;
+    uint64_t node;   /* of a translator: its id */
     uint8_t *policy; /* as the root's */
     size_t policy_length;
-    int descriptors[3];    /* listener, opener, journal: as TRAP_SERVE wants them */
-    struct call *call;     /* the TRAP_SERVE that is open */
-    struct reply *waiting; /* the INIT_LISTENER that is not answered yet */
-    bool ended;            /* before it was answered */
+    int descriptors[3];       /* listener, opener, journal: as TRAP_SERVE wants them */
+    struct call *call;        /* the TRAP_SERVE that is open */
+    trapped_settled *settled; /* still to be told */
+    void *context;
+    int opener; /* our end, where init is the opener; -1 */
+    struct ev_io opener_watcher;
+    bool ended; /* before it was answered */
 };
 
 /* A descriptor held for a server's next life. */
@@ -159,6 +185,7 @@ struct init {
     struct root *roots;
     unsigned root_count;
     pid_t once_root; /* the first tree of a one-shot session */
+    struct confinement *confinements;
     struct trapped *trapped;
     unsigned trapped_count;
     uint64_t trapped_last; /* the last id that was given */
@@ -207,6 +234,8 @@ void status_answer(struct init *init, struct reply *reply);
 /* translator.c */
 void translator_spawn(struct slot *asker, const Hirsel__InitSpawn *spawn, int directory,
                       struct reply *reply);
+/* A confined one has become its program, or has not. */
+void translator_settled(struct translator *translator, int error);
 int translator_signal(struct init *init, uint64_t id, int signal);
 int translator_forget(struct init *init, uint64_t id);
 
@@ -219,8 +248,27 @@ const struct root *root_confining(const struct init *init, pid_t pid);
 struct root *root_find(struct init *init, pid_t pid);
 void roots_close(struct init *init);
 
+/* confined.c: what is started for a confined tree is confined like it. */
+/* 0 or an errno. */
+int confinement_add(struct init *init, const struct root *root);
+void confinement_leave(struct init *init, const struct root *root);
+/* Of this space, or NULL: it is not confined. */
+struct confinement *confinement_find(const struct init *init, uint64_t space);
+void confinements_free(struct init *init);
+/* Turn a command into one that confines itself first. *words: replaced; *control: the descriptor
+ * that it gets as its fourth. 0 or an errno. */
+int confined_prepare(struct translator *translator, char ***words, int *control);
+void confined_watch(struct translator *translator);
+/* What enter has said so far. */
+void confined_read(struct translator *translator);
+void confined_close(struct translator *translator);
+
 /* trapped.c: the trap server's listeners, held by init from one of its lives to the next. */
 void trapped_add(struct init *init, const struct root *root, struct msg *raw, struct reply *reply);
+/* The same for a confined translator; `listener` is taken over. */
+void trapped_add_own(struct translator *translator, int listener, trapped_settled *settled);
+/* Nobody is to be told any more. */
+void trapped_unwait(struct init *init, const void *context);
 void trapped_end(struct init *init, uint64_t id);
 /* The trap server is up: hand all to it. */
 void trapped_serve(struct init *init);

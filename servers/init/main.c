@@ -245,6 +245,7 @@ static void session_end(struct init *init)
 
     trapped_close(init);
     roots_close(init);
+    confinements_free(init);
     kept_close(init);
     error = directory_give_up(init->directory);
     if (error != 0)

@@ -192,7 +192,11 @@ static void tree_listener(struct port *port, ProtobufCMessage *request, struct m
         root_confining(init, port_peer(port).pid) != NULL) {
         reply_error(reply, ESRCH);
     } else if (raw->descriptor_count == 0) {
+        struct confinement *confinement = confinement_find(init, root->space);
+
         root->untrapped = true;
+        if (confinement != NULL)
+            confinement->untrapped = true;
         log_line("the tree of %d runs without the trap server: %s", root->pid,
                  told->error == 0 ? "by its starter's wish" : strerror((int)told->error));
         reply_error(reply, 0);

@@ -52,6 +52,7 @@ static void root_close(struct root *root)
         link = &(*link)->next;
     *link = root->next;
     init->root_count--;
+    confinement_leave(init, root);
     ev_io_stop(init->loop, &root->watcher);
     close(root->pidfd);
     free(root->policy);
@@ -99,6 +100,7 @@ static int root_confine(struct root *root, const struct root *outer, const Hirse
         return ENOMEM;
     memcpy(root->policy, policy, length);
     root->policy_length = length;
+    root->best_effort = outer != NULL ? outer->best_effort : wanted->best_effort;
     return 0;
 }
 
@@ -198,6 +200,13 @@ void root_open(struct init *init, pid_t pid, const Hirsel__InitTree *wanted, str
     root->next = init->roots;
     init->roots = root;
     init->root_count++;
+    error = confinement_add(init, root);
+    if (error != 0) {
+        root_close(root);
+        free(opening);
+        reply_error(reply, error);
+        return;
+    }
     if (init->once_root == 0) {
         init->once_root = pid;
         lease_end(init);

@@ -46,6 +46,9 @@ static void translator_free(struct translator *translator)
         *link = translator->next;
     if (translator->listening >= 0)
         close(translator->listening);
+    confined_close(translator);
+    trapped_unwait(translator->init, translator);
+    free(translator->policy);
     free(translator->name);
     free(translator);
 }
@@ -200,6 +203,8 @@ static struct translator *translator_new(struct init *init, const Hirsel__InitSp
     translator->init = init;
     translator->id = spawn->translator;
     translator->listening = -1;
+    translator->entry = -1;
+    translator->confinement = confinement_find(init, spawn->space);
     translator->child.exec_pipe = -1;
     translator->name = strdup(spawn->name[0] != '\0' ? spawn->name : "translator");
     translator->next = init->translators;
@@ -218,6 +223,7 @@ void translator_spawn(struct slot *asker, const Hirsel__InitSpawn *spawn, int di
     struct translator *translator = translator_find(init, spawn->translator);
     char **command = NULL;
     char **environment = NULL;
+    int control = -1;
     int error = 0;
 
     if (init->phase != STOP_NOT)
@@ -238,12 +244,14 @@ void translator_spawn(struct slot *asker, const Hirsel__InitSpawn *spawn, int di
         error = errno;
     if (error == 0)
         error = place_make(translator);
+    if (error == 0 && translator->confinement != NULL)
+        error = confined_prepare(translator, &command, &control);
     if (error == 0) {
         struct child_plan plan = {.program = command[0],
                                   .arguments = command,
                                   .environment = environment,
                                   .listening = translator->listening,
-                                  .control = -1,
+                                  .control = control,
                                   .directory = directory,
                                   .own_limits = true};
 
@@ -251,6 +259,8 @@ void translator_spawn(struct slot *asker, const Hirsel__InitSpawn *spawn, int di
         translator->child.ended = translator_ended;
         error = child_start(init, &translator->child, &plan);
     }
+    if (control >= 0)
+        close(control);
     words_free(command);
     words_free(environment);
     if (error != 0) {
@@ -262,22 +272,32 @@ void translator_spawn(struct slot *asker, const Hirsel__InitSpawn *spawn, int di
     }
     init->spawned_any = true;
     translator->spawning = reply;
+    if (translator->confinement != NULL)
+        confined_watch(translator);
 }
 
-static void translator_started(struct child *child, int error)
+void translator_settled(struct translator *translator, int error)
 {
-    struct translator *translator = translator_of(child);
     struct reply *reply = translator->spawning;
     Hirsel__InitSpawned spawned = HIRSEL__INIT_SPAWNED__INIT;
 
     translator->spawning = NULL;
-    spawned.pid = (uint32_t)child->pid;
+    spawned.pid = (uint32_t)translator->child.pid;
     if (error != 0) {
         log_line("cannot run translator %s: %s", translator->name, strerror(error));
         reply_error(reply, error);
     } else {
         rpc_reply(reply, &spawned.base, NULL, 0);
     }
+}
+
+static void translator_started(struct child *child, int error)
+{
+    struct translator *translator = translator_of(child);
+
+    /* A confined one is but enter so far. */
+    if (error != 0 || translator->confinement == NULL)
+        translator_settled(translator, error);
 }
 
 /* A large mirror takes its time: a process of its own, init goes on. */
@@ -300,6 +320,10 @@ static void translator_ended(struct child *child, pid_t pid, int status)
     struct init *init = translator->init;
     Hirsel__InitEnd end = HIRSEL__INIT_END__INIT;
     ProtobufCBinaryData name = {strlen(translator->name), (uint8_t *)translator->name};
+
+    confined_read(translator);
+    if (translator->spawning != NULL)
+        translator_settled(translator, EIO);
 
     end.pid = (uint32_t)pid;
     end.translator = translator->id;

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/trap.pb-c.h"
+#include "servers/lib/opener.h"
 #include "servers/lib/server.h"
 
 enum { LISTENER, OPENER, JOURNAL };
@@ -32,8 +34,21 @@ static void trapped_free(struct trapped *trapped)
     for (size_t i = 0; i < sizeof trapped->descriptors / sizeof trapped->descriptors[0]; i++)
         if (trapped->descriptors[i] >= 0)
             close(trapped->descriptors[i]);
+    if (trapped->opener >= 0) {
+        ev_io_stop(trapped->init->loop, &trapped->opener_watcher);
+        close(trapped->opener);
+    }
     free(trapped->policy);
     free(trapped);
+}
+
+static void trapped_settle(struct trapped *trapped, int error)
+{
+    trapped_settled *settled = trapped->settled;
+
+    trapped->settled = NULL;
+    if (settled != NULL)
+        settled(trapped->context, error);
 }
 
 static void trapped_refuse_one(struct trapped *trapped, int error)
@@ -41,7 +56,7 @@ static void trapped_refuse_one(struct trapped *trapped, int error)
     if (!trapped->ended)
         log_line("the listener of the tree of %d is not served: %s", trapped->root,
                  strerror(error));
-    reply_error(trapped->waiting, error);
+    trapped_settle(trapped, error);
     trapped_free(trapped);
 }
 
@@ -68,8 +83,7 @@ static void trapped_served(int error, ProtobufCMessage *answer, struct msg *raw,
         trapped_refuse_one(trapped, error);
         return;
     }
-    reply_error(trapped->waiting, 0);
-    trapped->waiting = NULL;
+    trapped_settle(trapped, 0);
 }
 
 static void trapped_serve_one(struct trapped *trapped)
@@ -83,6 +97,7 @@ static void trapped_serve_one(struct trapped *trapped)
     serve.id = trapped->id;
     serve.root_pid = (uint32_t)trapped->root;
     serve.space = trapped->space;
+    serve.node = trapped->node;
     serve.policy.data = trapped->policy;
     serve.policy.len = trapped->policy_length;
     error = rpc_call_start(slot->control, HIRSEL__TRAP_OPERATION__TRAP_SERVE, &serve.base,
@@ -109,7 +124,7 @@ void trapped_refuse(struct init *init, int error)
 
     for (struct trapped *trapped = init->trapped; trapped != NULL; trapped = next) {
         next = trapped->next;
-        if (trapped->waiting != NULL && trapped->call == NULL)
+        if (trapped->settled != NULL && trapped->call == NULL)
             trapped_refuse_one(trapped, error);
     }
 }
@@ -131,32 +146,64 @@ static int journal_make(void)
     return -1;
 }
 
-static int trapped_fill(struct trapped *trapped, const struct root *root, struct msg *raw)
+/* What goes with a listener: who its programs descend from, and what they are held to. */
+struct subject {
+    pid_t root;
+    uint64_t space;
+    uint64_t node;
+    const uint8_t *policy;
+    size_t policy_length;
+};
+
+static int trapped_fill(struct trapped *trapped, const struct subject *subject)
 {
-    if (raw->descriptor_count != 2)
+    if (trapped->descriptors[LISTENER] < 0 || trapped->descriptors[OPENER] < 0)
         return EINVAL;
-    trapped->descriptors[LISTENER] = msg_take(raw, 0);
-    trapped->descriptors[OPENER] = msg_take(raw, 1);
     trapped->descriptors[JOURNAL] = journal_make();
     if (trapped->descriptors[JOURNAL] < 0)
         return errno;
-    trapped->root = root->pid;
-    trapped->space = root->space;
-    if (root->policy == NULL)
+    trapped->root = subject->root;
+    trapped->space = subject->space;
+    trapped->node = subject->node;
+    if (subject->policy == NULL)
         return 0;
     /* The tree's last programs may outlive its root. */
-    trapped->policy = malloc(root->policy_length);
+    trapped->policy = malloc(subject->policy_length);
     if (trapped->policy == NULL)
         return ENOMEM;
-    memcpy(trapped->policy, root->policy, root->policy_length);
-    trapped->policy_length = root->policy_length;
+    memcpy(trapped->policy, subject->policy, subject->policy_length);
+    trapped->policy_length = subject->policy_length;
     return 0;
 }
 
-void trapped_add(struct init *init, const struct root *root, struct msg *raw, struct reply *reply)
+/* NULL with errno. */
+static struct trapped *trapped_new(struct init *init, int listener, int opener)
 {
+    struct trapped *trapped = calloc(1, sizeof *trapped);
+
+    if (trapped == NULL) {
+        if (listener >= 0)
+            close(listener);
+        if (opener >= 0)
+            close(opener);
+        errno = ENOMEM;
+        return NULL;
+    }
+    trapped->init = init;
+    trapped->id = ++init->trapped_last;
+    trapped->descriptors[LISTENER] = listener;
+    trapped->descriptors[OPENER] = opener;
+    trapped->descriptors[JOURNAL] = -1;
+    trapped->opener = -1;
+    return trapped;
+}
+
+/* 0: somebody will be told, perhaps has been already. Or an errno: `trapped` is gone. */
+static int trapped_start(struct trapped *trapped, const struct subject *subject,
+                         trapped_settled *settled, void *context)
+{
+    struct init *init = trapped->init;
     struct slot *slot = &init->slots[SLOT_TRAP];
-    struct trapped *trapped;
     int error = 0;
 
     if (init->phase != STOP_NOT)
@@ -165,25 +212,91 @@ void trapped_add(struct init *init, const struct root *root, struct msg *raw, st
         error = ENOENT;
     else if (init->trapped_count >= TRAPPED_MAX)
         error = EAGAIN;
-    trapped = error == 0 ? calloc(1, sizeof *trapped) : NULL;
-    if (trapped == NULL) {
-        reply_error(reply, error != 0 ? error : ENOMEM);
-        return;
-    }
-    *trapped =
-        (struct trapped){.init = init, .id = ++init->trapped_last, .descriptors = {-1, -1, -1}};
-    error = trapped_fill(trapped, root, raw);
+    if (error == 0)
+        error = trapped_fill(trapped, subject);
     if (error != 0) {
         trapped_free(trapped);
-        reply_error(reply, error);
-        return;
+        return error;
     }
-    trapped->waiting = reply;
+    trapped->settled = settled;
+    trapped->context = context;
     trapped->next = init->trapped;
     init->trapped = trapped;
     init->trapped_count++;
     slot_want(slot);
     trapped_serve_one(trapped);
+    return 0;
+}
+
+static void reply_settled(void *context, int error)
+{
+    reply_error(context, error);
+}
+
+void trapped_add(struct init *init, const struct root *root, struct msg *raw, struct reply *reply)
+{
+    struct subject subject = {.root = root->pid,
+                              .space = root->space,
+                              .policy = root->policy,
+                              .policy_length = root->policy_length};
+    struct trapped *trapped = trapped_new(init, msg_take(raw, 0), msg_take(raw, 1));
+    int error = trapped == NULL ? errno : trapped_start(trapped, &subject, reply_settled, reply);
+
+    if (error != 0)
+        reply_error(reply, error);
+}
+
+static void opener_asked(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct trapped *trapped = watcher->data;
+
+    (void)events;
+    if (opener_serve(trapped->opener))
+        return;
+    ev_io_stop(loop, watcher);
+    close(trapped->opener);
+    trapped->opener = -1;
+}
+
+void trapped_add_own(struct translator *translator, int listener, trapped_settled *settled)
+{
+    struct init *init = translator->init;
+    struct subject subject = {.root = translator->child.pid,
+                              .space = translator->confinement->space,
+                              .node = translator->id,
+                              .policy = translator->policy,
+                              .policy_length = translator->policy_length};
+    int ends[2] = {-1, -1};
+    struct trapped *trapped;
+    int error = 0;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        error = errno;
+        close(listener);
+        settled(translator, error);
+        return;
+    }
+    trapped = trapped_new(init, listener, ends[1]);
+    if (trapped == NULL) {
+        error = errno;
+        close(ends[0]);
+        settled(translator, error);
+        return;
+    }
+    trapped->opener = ends[0];
+    ev_io_init(&trapped->opener_watcher, opener_asked, ends[0], EV_READ);
+    trapped->opener_watcher.data = trapped;
+    ev_io_start(init->loop, &trapped->opener_watcher);
+    error = trapped_start(trapped, &subject, settled, translator);
+    if (error != 0)
+        settled(translator, error);
+}
+
+void trapped_unwait(struct init *init, const void *context)
+{
+    for (struct trapped *trapped = init->trapped; trapped != NULL; trapped = trapped->next)
+        if (trapped->context == context)
+            trapped->settled = NULL;
 }
 
 void trapped_end(struct init *init, uint64_t id)
@@ -191,10 +304,9 @@ void trapped_end(struct init *init, uint64_t id)
     for (struct trapped *trapped = init->trapped; trapped != NULL; trapped = trapped->next) {
         if (trapped->id != id)
             continue;
-        if (trapped->call != NULL)
-            trapped->ended = true;
-        else
-            trapped_free(trapped);
+        trapped->ended = true;
+        if (trapped->call == NULL)
+            trapped_refuse_one(trapped, ESRCH);
         return;
     }
 }
@@ -206,8 +318,7 @@ void trapped_close(struct init *init)
     for (struct trapped *trapped = init->trapped; trapped != NULL; trapped = next) {
         next = trapped->next;
         call_cancel(trapped->call);
-        if (trapped->waiting != NULL)
-            reply_error(trapped->waiting, ESHUTDOWN);
+        trapped_settle(trapped, ESHUTDOWN);
         trapped_free(trapped);
     }
 }

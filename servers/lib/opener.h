@@ -1,6 +1,6 @@
 /* What only an ancestor may open is opened by the root of the process tree (hirsel run's
- * attendant), at the request of the trap server: under Yama a sibling can't read a program's
- * memory.
+ * attendant; init for a confined translator), at the request of the trap server: under Yama a
+ * sibling can't read a program's memory.
  *
  * A SEQPACKET pair; init passes its end on with the listener. Each request brings along
  * (SCM_RIGHTS) a connected socket, on which alone the answer comes: many may ask at the same time,
@@ -9,6 +9,7 @@
 #ifndef HIRSEL_SERVER_OPENER_H
 #define HIRSEL_SERVER_OPENER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum opener_what {
@@ -24,5 +25,8 @@ struct opener_request {
 struct opener_answer {
     int32_t error; /* 0 or an errno */
 };
+
+/* Answer the next request, if there is one. Whether another may come: the pair did not hang up. */
+bool opener_serve(int from);
 
 #endif

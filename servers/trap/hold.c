@@ -20,7 +20,7 @@ bool tree_holds(const struct worker *worker, pid_t pid)
 {
     for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
         if (pid == worker->root)
-            return depth > 0; /* the root itself is not confined */
+            return depth > 0 || worker->node != 0; /* a tree's root itself is not confined */
         if (process_stat(pid, &pid, NULL) != 0)
             return false;
     }

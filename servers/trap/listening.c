@@ -80,6 +80,7 @@ _Noreturn static void worker_start(const struct listening *listening, unsigned i
     worker.id = listening->id;
     worker.root = listening->root;
     worker.space = listening->space;
+    worker.node = listening->node;
     worker.listener = WORKER_LISTENER;
     worker.opener = listening->opener >= 0 ? WORKER_OPENER : -1;
     worker.words = WORKER_WORDS;
@@ -324,6 +325,7 @@ int listening_new(struct trap *trap, const struct serving *serving)
     listening->id = serving->id;
     listening->root = serving->root;
     listening->space = serving->space;
+    listening->node = serving->node;
     listening->listener = serving->listener;
     listening->opener = serving->opener;
     listening->policy = policy_read(serving->policy, serving->policy_length);

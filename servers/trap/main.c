@@ -128,6 +128,7 @@ static void run_serve(struct port *port, ProtobufCMessage *request, struct msg *
     struct serving serving = {.id = serve->id,
                               .root = (pid_t)serve->root_pid,
                               .space = serve->space,
+                              .node = serve->node,
                               .policy = serve->policy.data,
                               .policy_length = serve->policy.len,
                               .listener = msg_take(raw, 0),

@@ -26,6 +26,7 @@ struct listening {
     pid_t root;
     uint64_t root_start;
     uint64_t space;
+    uint64_t node;         /* of a translator: its id */
     struct policy *policy; /* NULL: not confined */
     int listener;
     int opener;   /* -1: none */
@@ -68,6 +69,7 @@ struct serving {
     uint64_t id;
     pid_t root;
     uint64_t space;
+    uint64_t node;
     const uint8_t *policy;
     size_t policy_length;
     int listener;

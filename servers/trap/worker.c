@@ -113,11 +113,15 @@ static int caller_enter(struct worker *worker, pid_t tid)
 {
     struct home home;
     char session[SESSION_LIMIT];
+    int error;
 
     if (homes_any(worker->homes, worker->id) &&
         home_of(worker->homes, worker->id, worker->root, tid, &home, session))
-        return identity_enter(session[0] != '\0' ? session : worker->session, home.space);
-    return identity_enter(worker->session, worker->space);
+        error = identity_enter(session[0] != '\0' ? session : worker->session, home.space);
+    else
+        error = identity_enter(worker->session, worker->space);
+    the_shim.core.own_node = worker->node;
+    return error;
 }
 
 /* Of another pid name space; or its names are gone. */

@@ -24,6 +24,7 @@ struct worker {
     uint64_t id;         /* of the listener */
     pid_t root;          /* of the tree below which the filter was installed */
     uint64_t space;
+    uint64_t node; /* of a translator: whose mirror is to be seen as what it is */
     int listener;
     int opener;     /* -1: none */
     int words;      /* to main */

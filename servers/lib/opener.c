@@ -1,15 +1,12 @@
-/* What only an ancestor may open, for the trap server. */
-#include "shell/attendant.h"
+#include "servers/lib/opener.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "servers/lib/opener.h"
-#include "shell/passing.h"
+#include "servers/lib/passing.h"
 
 /* A descriptor, or -1 with errno. */
 static int request_open(const struct opener_request *request)
@@ -37,19 +34,16 @@ static void request_answer(const struct opener_request *request, int to)
         close(opened);
 }
 
-void opener_read(struct attendant *attendant)
+bool opener_serve(int from)
 {
     struct opener_request request;
     int to;
-    ssize_t length = passing_receive(attendant->opener, &request, sizeof request, &to);
+    ssize_t length = passing_receive(from, &request, sizeof request, &to);
+    int error = errno;
 
     if (length == sizeof request && to >= 0)
         request_answer(&request, to);
     if (to >= 0)
         close(to);
-    /* No session any more: nobody will ask again. */
-    if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
-        close(attendant->opener);
-        attendant->opener = -1;
-    }
+    return length > 0 || (length < 0 && (error == EAGAIN || error == EINTR));
 }

@@ -1,4 +1,4 @@
-#include "shell/passing.h"
+#include "servers/lib/passing.h"
 
 #include <string.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
-/* Short messages with at most one descriptor, on the sockets between the processes of a tree. */
-#ifndef HIRSEL_SHELL_PASSING_H
-#define HIRSEL_SHELL_PASSING_H
+/* Short messages with at most one descriptor, on sockets between a parent and its children. */
+#ifndef HIRSEL_SERVER_PASSING_H
+#define HIRSEL_SERVER_PASSING_H
 
 #include <stddef.h>
 #include <sys/types.h>
