@@ -401,7 +401,7 @@ def main():
             if not active:
                 records[os.readlink(Session(entries, {}).find(path).real)] = tree
     world.named = [e.path for e in entries] + [n[0] for n in world.nodes] + world.moving
-    session = Session(entries, records)
+    session = Session(entries, records, world.base)
     agents = [Agent(command, world.h, who) for who in options.agents.split(",")]
     comparison = Comparison(world, session, agents, options.seed)
     began = time.monotonic()

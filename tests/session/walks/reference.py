@@ -80,8 +80,9 @@ class Parent:
 
 
 class Session:
-    def __init__(self, entries, records):
+    def __init__(self, entries, records, base=""):
         self.table = {e.path: e for e in entries}
+        self.base = base  # what is outside of it changes while it is compared
         self.records = records  # the text of a node's symlink -> the tree of its archive
         self.met_node = False  # whether a walk went through a node
 
@@ -240,6 +241,9 @@ class Session:
             said |= {"size": status.st_size, "links": status.st_nlink}
         if not where.virtual:
             said |= {"device": status.st_dev, "inode": status.st_ino, "size": status.st_size, "links": status.st_nlink}
+        if not where.virtual and not (where.real + "/").startswith(self.base + "/"):
+            for changing in ("modified", "size", "links"):
+                said.pop(changing, None)
         return said
 
     def names(self, where):
