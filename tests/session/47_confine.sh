@@ -55,6 +55,11 @@ nodes_make() {
     prints "$1: it tells" 'the secret is out' hirsel run --session own -- cat "$WORK/$1/outside/told"
 }
 
+# The page has all of them, and no others.
+tool/escape --list | awk '{ print $2 }' | LC_ALL=C sort >listed
+sed -n '/^## The ways out/,/^## Not claimed/p' "$SOURCE/docs/security.md" | awk -F'|' '/^\| `/ { print $2 }' | grep -o '`[^`]*`' | tr -d '`' | LC_ALL=C sort >documented
+check "docs/security.md has the $(wc -l <listed) ways" diff listed documented
+
 # Natively: no session, no fence.
 target native
 cp tool/escape native/allowed/escape
