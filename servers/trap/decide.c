@@ -83,8 +83,8 @@ static bool start_put(const struct client *client, struct question *question)
         (question->view->table != NULL &&
          table_bind_of_host(question->view->table, question->probe, end) != NULL))
         return false;
-    question->absolute = true;
-    return probe_join(question, end == 1 ? 0 : end);
+    question->absolute = probe_join(question, end == 1 ? 0 : end);
+    return question->absolute;
 }
 
 /* Name the path for this process. False: only the walk can. */
@@ -92,12 +92,12 @@ static bool probe_make(const struct client *client, struct question *question)
 {
     const struct view *view = question->view;
 
-    question->absolute = question->path[0] == '/';
-    if (question->absolute) {
+    if (question->path[0] == '/') {
         /* procfs has names that mean another process to each. */
         if (text_begins(question->path, strlen(question->path), "/proc", 5))
             return false;
         strcpy(question->probe, question->path);
+        question->absolute = true;
         return true;
     }
     if (question->path[0] == '\0')
