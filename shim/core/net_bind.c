@@ -25,7 +25,7 @@ static void option_copy(long from, long to, int option)
 /* A socket that holds `name` while another one is bound. Its descriptor, or -errno. */
 static long guard_open(long descriptor, struct net_name name)
 {
-    long guard = system_call(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0);
+    long guard = lane_call(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0);
     if (system_failed(guard))
         return guard;
     option_copy(descriptor, guard, SO_REUSEADDR);
@@ -107,7 +107,7 @@ static bool inet6_unbound(long descriptor)
 {
     struct sockaddr_in6 in;
     socklen_t length = sizeof in;
-    long result = system_call(SYS_getsockname, descriptor, (long)&in, (long)&length, 0, 0, 0);
+    long result = lane_call(SYS_getsockname, descriptor, (long)&in, (long)&length, 0, 0);
     return !system_failed(result) && in.sin6_family == AF_INET6 && in.sin6_port == 0;
 }
 

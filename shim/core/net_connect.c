@@ -38,7 +38,7 @@ static short settle(long descriptor, long seconds, long nanoseconds)
 /* Whether something is bound to this name. */
 static bool name_taken(struct net_name name)
 {
-    long probe = system_call(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0);
+    long probe = lane_call(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0);
     if (system_failed(probe))
         return true;
     long result = socket_bind(probe, name);

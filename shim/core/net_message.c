@@ -58,9 +58,12 @@ long call_sendto(struct net_view view, const long arguments[6])
     default:
         break;
     }
+    /* As a message: sendto has no room for the lane's cookie. */
     struct sockaddr_in in = socket_address(name);
-    return system_call(SYS_sendto, arguments[0], arguments[1], arguments[2], arguments[3],
-                       (long)&in, sizeof in);
+    struct iovec part = {(void *)arguments[1], (size_t)arguments[2]};
+    struct msghdr message = {
+        .msg_name = &in, .msg_namelen = sizeof in, .msg_iov = &part, .msg_iovlen = 1};
+    return lane_call(SYS_sendmsg, arguments[0], (long)&message, arguments[3], 0, 0);
 }
 
 /* The name that a message goes to; longer ones than any the kernel cuts off here. */
@@ -94,7 +97,7 @@ static long message_send(struct net_view view, long descriptor, struct msghdr *m
     struct sockaddr_in in = socket_address(name);
     message->msg_name = &in;
     message->msg_namelen = sizeof in;
-    return system_call(SYS_sendmsg, descriptor, (long)message, flags, 0, 0, 0);
+    return lane_call(SYS_sendmsg, descriptor, (long)message, flags, 0, 0);
 }
 
 long call_sendmsg(struct net_view view, const long arguments[6])
@@ -127,7 +130,7 @@ long call_sendmmsg(struct net_view view, const long arguments[6])
             break;
         result = message_send(view, arguments[0], &header.msg_hdr, arguments[3], &mapped);
         if (!mapped)
-            result = system_call(SYS_sendmsg, arguments[0], at, arguments[3], 0, 0, 0);
+            result = lane_call(SYS_sendmsg, arguments[0], at, arguments[3], 0, 0);
         if (system_failed(result))
             break;
         *(unsigned *)length_at = (unsigned)result;
@@ -135,15 +138,31 @@ long call_sendmmsg(struct net_view view, const long arguments[6])
     return sent > 0 ? (long)sent : result;
 }
 
+/* As a message: recvfrom has no room for the lane's cookie. */
+static long receive_from(const long arguments[6], uint32_t room)
+{
+    struct iovec part = {(void *)arguments[1], (size_t)arguments[2]};
+    struct msghdr message = {
+        .msg_name = (void *)arguments[4], .msg_namelen = room, .msg_iov = &part, .msg_iovlen = 1};
+    long result = lane_call(SYS_recvmsg, arguments[0], (long)&message, arguments[3], 0, 0);
+    if (!system_failed(result))
+        *(uint32_t *)arguments[5] = message.msg_namelen;
+    return result;
+}
+
 long call_recvfrom(struct net_view view, const long arguments[6])
 {
     uint32_t room;
-    bool wanted =
-        arguments[4] != 0 && arguments[5] != 0 && memory_read(&room, arguments[5], sizeof room);
-    long result = call_native(SYS_recvfrom, arguments);
+    bool wanted = arguments[4] != 0 && arguments[5] != 0 &&
+                  memory_read(&room, arguments[5], sizeof room) && (int)room >= 0 &&
+                  memory_writable(arguments[5], arguments[0]);
+    if (!wanted)
+        return call_native(SYS_recvfrom, arguments);
+    *(uint32_t *)arguments[5] = room;
+    long result = receive_from(arguments, room);
     struct net_name name;
     uint32_t length;
-    if (!wanted || system_failed(result) || !memory_read(&length, arguments[5], sizeof length) ||
+    if (system_failed(result) || !memory_read(&length, arguments[5], sizeof length) ||
         length < sizeof(struct sockaddr_in) || !address_name(arguments[4], room, &name))
         return result;
     address_patch(arguments[4], room, net_name_out(view.slice, name, true, NULL));

@@ -29,7 +29,7 @@ bool socket_name(long descriptor, long number, struct net_name *name)
 {
     struct sockaddr_in in;
     socklen_t length = sizeof in;
-    if (system_failed(system_call(number, descriptor, (long)&in, (long)&length, 0, 0, 0)))
+    if (system_failed(lane_call(number, descriptor, (long)&in, (long)&length, 0, 0)))
         return false;
     return address_name((long)&in, length < sizeof in ? length : sizeof in, name);
 }
@@ -37,13 +37,13 @@ bool socket_name(long descriptor, long number, struct net_name *name)
 long socket_bind(long descriptor, struct net_name name)
 {
     struct sockaddr_in in = socket_address(name);
-    return system_call(SYS_bind, descriptor, (long)&in, sizeof in, 0, 0, 0);
+    return lane_call(SYS_bind, descriptor, (long)&in, sizeof in, 0, 0);
 }
 
 long socket_connect(long descriptor, struct net_name name)
 {
     struct sockaddr_in in = socket_address(name);
-    return system_call(SYS_connect, descriptor, (long)&in, sizeof in, 0, 0, 0);
+    return lane_call(SYS_connect, descriptor, (long)&in, sizeof in, 0, 0);
 }
 
 bool socket_bound(long descriptor)
