@@ -189,20 +189,18 @@ static int scratch_make(struct confine *confine, const struct session *session)
     return mkdir(confine->scratch, 0700) == 0 ? 0 : errno;
 }
 
-/* What the shim uses of the session: the table of the tree's name space, the libc copy, the servers
- * (who know whom they must not obey). The copy is in a directory of copies: there will be another
+/* What the shim uses of the session: the table of the tree's name space, the libc copy, and
+ * fs. The copy is in a directory of copies: there will be another
  * one when the system's libc is replaced. */
 static int door_allow(struct confine *confine, const struct tree_plan *plan)
 {
-    static const char *const servers[] = {"fs", "net", "proc", "init"};
     char space[PATH_MAX + 64], door[PATH_MAX + 128], copy[PATH_MAX];
     ssize_t length;
-    int error = 0;
+    int error;
 
-    for (size_t i = 0; i < sizeof servers / sizeof servers[0] && error == 0; i++) {
-        snprintf(space, sizeof space, "%s/%s", plan->session->directory, servers[i]);
-        error = fence_policy_add_path(&confine->policy, space, FENCE_READ | FENCE_WRITE);
-    }
+    /* No other server: fs alone knows whom it must not obey in everything. */
+    snprintf(space, sizeof space, "%s/fs", plan->session->directory);
+    error = fence_policy_add_path(&confine->policy, space, FENCE_READ | FENCE_WRITE);
     if (error != 0)
         return error;
     snprintf(space, sizeof space, "%s/spaces/%llu", plan->session->directory,

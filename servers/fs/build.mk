@@ -3,7 +3,7 @@ FS_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard servers/fs/*.c))
 PROGRAMS += $(B)/libexec/hirsel/fs
 
 .SECONDEXPANSION:
-$(B)/libexec/hirsel/fs: $(FS_OBJECTS) $$(LIFELIB) $$(NAMESLIB) $$(SERVERLIB) $$(LIBMSG)
+$(B)/libexec/hirsel/fs: $(FS_OBJECTS) $$(FENCE) $$(LIFELIB) $$(NAMESLIB) $$(SERVERLIB) $$(LIBMSG)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(NAMESLIB_LIBS) $(STATIC_LIBS)
 

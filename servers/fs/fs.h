@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fence/fence.h"
 #include "proto/fs.pb-c.h"
 #include "proto/init.pb-c.h"
 #include "proto/node.pb-c.h"
@@ -23,6 +24,7 @@ struct fs {
     char installed[PATH_MAX]; /* the directory of installed translators */
     ev_tstamp dropped_at;     /* when the log last said that a caller was dropped */
     unsigned dropped;         /* callers since then */
+    struct held *held;        /* what confined trees are held to; see policy.c */
 };
 
 static inline struct fs *fs_of(void *server)
@@ -49,6 +51,18 @@ uint64_t asker_space_for(const struct fs *fs, const struct asker *asker, uint64_
 /* The name space `wanted` (0: the asker's own) if the asker may change it: its own, or one that was
  * copied from its own. EPERM, ENOENT. */
 int asker_choose(struct fs *fs, const struct asker *asker, uint64_t wanted, struct space **space);
+
+/* policy.c: what a confined asker may have. */
+void policy_learn(struct server *server, const struct tree *tree);
+void policies_learn(struct fs *fs);
+void policy_forget(struct fs *fs, uint64_t space);
+/* NULL: the asker is not confined. */
+const struct fence_policy *policy_of(const struct fs *fs, const struct asker *asker);
+/* May the host path be used so? `access`: a set of enum fence_access; 0: be known of. ENOENT,
+ * EACCES. */
+int policy_check(const struct fence_policy *policy, const char *host_path, unsigned access);
+int policy_check_node(const struct fence_policy *policy, const struct translator *translator,
+                      const Hirsel__NodeRequest *request, uint32_t operation);
 
 /* The operations, one file each group. */
 void bind_add(struct port *, ProtobufCMessage *, struct msg *, struct reply *, void *);

@@ -85,6 +85,7 @@ static void space_dropped(struct names *names, uint64_t space)
     struct fs *fs = (struct fs *)(void *)((char *)names - offsetof(struct fs, names));
 
     life_space_dropped(&fs->life, space);
+    policy_forget(fs, space);
 }
 
 static int start(struct server *server)
@@ -116,6 +117,8 @@ static int start(struct server *server)
         error = life_load(&fs->life);
     if (error)
         return error;
+    policies_learn(fs);
+    tree_on_added(server, policy_learn);
     tree_on_removed(server, tree_gone);
     spaces_sweep(&fs->names);
     return 0;

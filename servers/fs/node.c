@@ -69,12 +69,14 @@ void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, st
         error = node_by_record(fs, space, request->record, &translator);
     else if (!error)
         error = EINVAL;
+    self = !error && asker->guarded && asker->guarded == translator->pid;
+    if (!error && !self)
+        error = policy_check_node(policy_of(fs, asker), translator, request, raw->operation);
     if (error) {
         reply_error(reply, error);
         return;
     }
     /* Its own process asks: what it waits for here it can't serve meanwhile. */
-    self = asker->guarded && asker->guarded == translator->pid;
     if (self && node_answered_underlying(translator, request, raw->operation, reply))
         return;
     if ((translator->state != TRANSLATOR_RUNNING || self) &&

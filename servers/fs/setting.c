@@ -102,6 +102,15 @@ static bool runs(const struct translator *translator)
     return translator && (translator->state != TRANSLATOR_IDLE || life_is_alive(translator));
 }
 
+/* What a confined program writes down with the user's seal would be started for everybody, and is
+ * not confined then. What it sets in its own name space is. */
+static int setting_allowed(const struct setting *setting, const struct found *found)
+{
+    if (setting->policy && setting->record.count > 0 && is_passive(setting->request))
+        return EPERM;
+    return policy_check(setting->policy, found->place.host, FENCE_WRITE);
+}
+
 /* What becomes of one that runs, as in the Hurd: setting a passive translator leaves it alone or
  * refuses; an active one takes its place. */
 static void setting_begin(struct setting *setting)
@@ -113,6 +122,8 @@ static void setting_begin(struct setting *setting)
     int error =
         space ? found_find(setting->fs, space, setting->self, request->path, &found) : ENOENT;
 
+    if (!error)
+        error = setting_allowed(setting, &found);
     if (error) {
         setting_end(setting, error);
         return;
@@ -190,6 +201,7 @@ void setting_request(struct port *port, ProtobufCMessage *body, struct msg *raw,
     setting->reply = reply;
     setting->space = space->id;
     setting->self = asker->pid;
+    setting->policy = policy_of(fs, asker);
     if (once_ended(&setting->once, &fs->journal, raw, &error)) {
         setting->translator = life_find(&fs->life, setting->once.value);
         setting_end(setting, error);

@@ -14,6 +14,7 @@ struct setting {
     struct record record;          /* what is to be set; no command: taken away */
     struct once once;
     uint64_t space;
+    const struct fence_policy *policy; /* the asker's; NULL: it is not confined */
     pid_t self;
     struct translator *translator; /* the new one */
     bool added;                    /* by an entry that goes if the start fails */

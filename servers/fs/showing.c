@@ -62,6 +62,8 @@ void showing_request(struct port *port, ProtobufCMessage *body, struct msg *raw,
         error = found_find(fs, space, asker->pid, request->path, &found);
     if (error == EBUSY)
         error = EINVAL; /* a bind and the like: no translator */
+    if (!error)
+        error = policy_check(policy_of(fs, asker), found.place.host, 0);
     if (!error && found.kind == FOUND_OTHER)
         error = found.place.exists ? EINVAL : ENOENT;
     if (!error && found.kind == FOUND_ENTRY && !found.translator)
@@ -120,6 +122,7 @@ void showing_running(struct port *port, ProtobufCMessage *body, struct msg *raw,
 {
     Hirsel__FsTranslators answer = HIRSEL__FS_TRANSLATORS__INIT;
     struct fs *fs = fs_of(context);
+    const struct fence_policy *policy = policy_of(fs, asker_of(port));
     uint64_t own = asker_space(fs, asker_of(port));
     Hirsel__FsRunning *all = calloc(fs->life.count + 1, sizeof(*all));
     int error = all ? 0 : ENOMEM;
@@ -134,6 +137,8 @@ void showing_running(struct port *port, ProtobufCMessage *body, struct msg *raw,
         if (translator->forgotten || !space_descends(&fs->names, translator->space, own))
             continue;
         if (translator->state == TRANSLATOR_IDLE && !life_is_alive(translator))
+            continue;
+        if (policy_check(policy, translator->host_path, 0) != 0)
             continue;
         answer.running[answer.n_running] = &all[answer.n_running];
         error = running_fill(translator, &all[answer.n_running++]);

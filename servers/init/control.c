@@ -116,6 +116,9 @@ static void trees(struct port *port, ProtobufCMessage *request, struct msg *raw,
         item->pid = (uint32_t)root->pid;
         item->start_time = root->start_time;
         item->space = root->space;
+        item->confined = root->policy != NULL;
+        item->policy.data = root->policy;
+        item->policy.len = root->policy_length;
         pointers[list.n_trees++] = item;
     }
     list.trees = pointers;

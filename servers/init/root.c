@@ -31,6 +31,8 @@ static Hirsel__InitTree tree_message(const struct root *root)
     tree.start_time = root->start_time;
     tree.space = root->space;
     tree.confined = root->policy != NULL;
+    tree.policy.data = root->policy;
+    tree.policy.len = root->policy_length;
     return tree;
 }
 

@@ -18,6 +18,7 @@ struct server_frame {
 int server_fence(const struct server *server);
 
 int tree_add(struct server *server, const struct tree *tree);
+void trees_free(struct server_frame *frame);
 void tree_remove(struct server *server, pid_t pid, uint64_t start_time);
 
 #endif

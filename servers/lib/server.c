@@ -40,14 +40,21 @@ static unsigned connections_allowed(void)
            DESCRIPTORS_OWN;
 }
 
+static struct tree tree_told(const Hirsel__InitTree *told)
+{
+    return (struct tree){.pid = (pid_t)told->pid,
+                         .start_time = told->start_time,
+                         .space = told->space,
+                         .confined = told->confined,
+                         .policy = told->policy.data,
+                         .policy_length = told->policy.len};
+}
+
 static void tree_added(struct port *port, ProtobufCMessage *request, struct msg *raw,
                        struct reply *reply, void *context)
 {
     const Hirsel__InitTree *tree = (const Hirsel__InitTree *)request;
-    struct tree added = {.pid = (pid_t)tree->pid,
-                         .start_time = tree->start_time,
-                         .space = tree->space,
-                         .confined = tree->confined};
+    struct tree added = tree_told(tree);
     struct server *server = context;
     int error = tree_add(server, &added);
 
@@ -139,10 +146,7 @@ static int trees_fetch(struct server *server)
         return error;
     trees = (const Hirsel__InitTrees *)answer;
     for (size_t i = 0; i < trees->n_trees && error == 0; i++) {
-        struct tree tree = {.pid = (pid_t)trees->trees[i]->pid,
-                            .start_time = trees->trees[i]->start_time,
-                            .space = trees->trees[i]->space,
-                            .confined = trees->trees[i]->confined};
+        struct tree tree = tree_told(trees->trees[i]);
 
         error = tree_add(server, &tree);
     }
@@ -224,6 +228,6 @@ out:
         port_set_free(server->ports);
     ev_signal_stop(server->loop, &frame.terminate);
     ev_loop_destroy(server->loop);
-    free(frame.trees);
+    trees_free(&frame);
     return frame.status;
 }

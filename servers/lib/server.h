@@ -62,7 +62,9 @@ struct tree {
     pid_t pid;
     uint64_t start_time;
     uint64_t space;
-    bool confined; /* its programs have no authority but what their policy says */
+    bool confined;         /* its programs have no authority but what their policy says: */
+    const uint8_t *policy; /* packed, see fence/fence.h; borrowed from the frame */
+    size_t policy_length;
 };
 const struct tree *tree_of(struct server *server, pid_t pid);
 size_t tree_list(struct server *server, const struct tree **trees);

@@ -9,15 +9,47 @@
  * change hands while it goes on. */
 #define DEPTH_MAX 4096
 
+/* A copy with a policy of its own. 0 or ENOMEM. */
+static int tree_copy(const struct tree *tree, struct tree *copy)
+{
+    uint8_t *policy = NULL;
+
+    if (tree->policy_length > 0) {
+        policy = malloc(tree->policy_length);
+        if (policy == NULL)
+            return ENOMEM;
+        memcpy(policy, tree->policy, tree->policy_length);
+    }
+    *copy = *tree;
+    copy->policy = policy;
+    return 0;
+}
+
+static void tree_clear(struct tree *tree)
+{
+    free((uint8_t *)(uintptr_t)tree->policy);
+}
+
+void trees_free(struct server_frame *frame)
+{
+    for (size_t i = 0; i < frame->tree_count; i++)
+        tree_clear(&frame->trees[i]);
+    free(frame->trees);
+}
+
 int tree_add(struct server *server, const struct tree *tree)
 {
     struct server_frame *frame = server->frame;
 
     for (size_t i = 0; i < frame->tree_count; i++) {
-        if (frame->trees[i].pid == tree->pid) {
-            frame->trees[i] = *tree;
-            return 0;
-        }
+        struct tree old = frame->trees[i];
+
+        if (old.pid != tree->pid)
+            continue;
+        if (tree_copy(tree, &frame->trees[i]) != 0)
+            return ENOMEM;
+        tree_clear(&old);
+        return 0;
     }
     if (frame->tree_count == frame->tree_size) {
         size_t larger = frame->tree_size == 0 ? 16 : frame->tree_size * 2;
@@ -28,7 +60,9 @@ int tree_add(struct server *server, const struct tree *tree)
         frame->trees = moved;
         frame->tree_size = larger;
     }
-    frame->trees[frame->tree_count++] = *tree;
+    if (tree_copy(tree, &frame->trees[frame->tree_count]) != 0)
+        return ENOMEM;
+    frame->tree_count++;
     return 0;
 }
 
@@ -44,6 +78,7 @@ void tree_remove(struct server *server, pid_t pid, uint64_t start_time)
         frame->trees[i] = frame->trees[--frame->tree_count];
         if (frame->removed != NULL)
             frame->removed(server, &gone);
+        tree_clear(&gone);
         return;
     }
 }
