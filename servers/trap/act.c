@@ -124,7 +124,7 @@ long act_guide_path(struct worker *worker, const char *host)
     const struct call_shape *shape = &call_shapes[call->number];
     struct guidance guidance = {.number = call->number,
                                 .text_at = shape->path,
-                                .text = host,
+                                .text = (void *)(uintptr_t)host,
                                 .text_length = strlen(host) + 1,
                                 .descriptor = -1};
 
@@ -532,6 +532,9 @@ void act(struct worker *worker, struct answer *answer)
         return;
     case CALL_LIST:
         act_list(worker, answer);
+        return;
+    case CALL_SOCKET:
+        act_network(worker, answer);
         return;
     default:
         proceed(answer);

@@ -28,5 +28,7 @@ void act_two(struct worker *worker, struct answer *answer);
 void act_execute(struct worker *worker, struct answer *answer);
 void act_getcwd(struct worker *worker, struct answer *answer);
 void act_list(struct worker *worker, struct answer *answer);
+/* network.c: calls with addresses, of a space whose network is not the host's. */
+void act_network(struct worker *worker, struct answer *answer);
 
 #endif

@@ -35,6 +35,7 @@
 
 struct guided {
     pid_t thread;
+    struct worker *worker;
     const struct guidance *guidance;
     struct user_regs_struct before; /* as its call was to return */
     uint64_t mask;                  /* its blocked signals */
@@ -184,6 +185,8 @@ static int lead(struct guided *guided)
             error = memory_take(guided, guidance->text_length, &text);
         else
             text = (guided->before.rsp - RED_ZONE - guidance->text_length) & ~15ull;
+        if (guidance->relocate != NULL)
+            guidance->relocate(guidance->text, text);
         if (error == 0)
             error = memory_put(guided, text, guidance->text, guidance->text_length);
         arguments[guidance->text_at] = (long)text;
@@ -196,6 +199,8 @@ static int lead(struct guided *guided)
         return error;
     if (error != 0)
         result = -error;
+    if (error == 0 && guidance->after != NULL)
+        guidance->after(guided->worker, guidance, text, &result);
     if (mapped && text != 0)
         own_call(guided, SYS_munmap, (long)text, (long)guidance->text_length);
     if (guidance->descriptor >= 0)
@@ -252,7 +257,7 @@ static void others_close(int kept)
 /* The guide: takes the thread over, says so, and stays with it until the call is done. */
 _Noreturn static void guide_start(struct worker *worker, struct guidance *guidance, int told)
 {
-    struct guided guided = {.thread = worker->client.tid, .guidance = guidance};
+    struct guided guided = {.thread = worker->client.tid, .worker = worker, .guidance = guidance};
     struct seccomp_notif_resp response = {.id = worker->slot->notification.id, .error = -EINTR};
     char held[64];
     int number = worker->slot->notification.data.nr;
