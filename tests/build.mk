@@ -51,6 +51,8 @@ $(B)/tests/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $$(patsubst $$(B)/obj/$$(percent
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -pie -fsanitize=fuzzer,address,undefined -o $@ $(filter-out $(FUZZ_LIBMSG),$^) $(FUZZ_LIBMSG) $(FUZZ_LIBS_$*) $(LIBMSG_LIBS)
 
+BENCH_LINK_traps = $(FENCE)
+
 percent := %
 
 -include $(shell [ -d $(B)/fuzz/obj ] && find $(B)/fuzz/obj -name '*.d')
