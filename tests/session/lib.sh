@@ -106,8 +106,10 @@ gone() {
     ! kill -0 "$1" 2>/dev/null
 }
 
+# RUN_OPTIONS: further options of hirsel run.
 in_session() {
-    hirsel run --session "$SESSION" -- "$@"
+    # shellcheck disable=SC2086
+    hirsel run --session "$SESSION" ${RUN_OPTIONS:-} -- "$@"
 }
 
 session_start() {
