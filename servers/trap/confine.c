@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
+#include <limits.h>
 #include <linux/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +112,7 @@ static long link_held(struct worker *worker, const struct hold *hold)
     length = readlinkat(hold->descriptor, "", to, size);
     if (length < 0)
         return -errno;
-    return link_translate(AT_FDCWD, walk->host, to, size, length);
+    return the_shim.core.bare ? length : link_translate(AT_FDCWD, walk->host, to, size, length);
 }
 
 /* The same call on what is held, by the name that procfs gives it. */
@@ -224,40 +224,39 @@ static unsigned access_of_open(unsigned flags)
     return access;
 }
 
-/* Whether the caller's own descriptors allow as much on the same open file: what is opened anew
- * through /proc/self/fd gains nothing. */
-static bool is_own_descriptor(const struct worker *worker, unsigned flags)
+/* Whether a descriptor of the caller's own allows as much on what is held: what is opened anew
+ * through /proc/self/fd gains nothing. It may have become another one meanwhile: so a duplicate of
+ * it is looked at, and must be of the same file. */
+static bool is_own_descriptor(struct worker *worker, unsigned flags, const struct hold *hold)
 {
     const struct walk *walk = &worker->walk;
-    char path[96], text[512];
     const char *rest = walk->host + strlen(worker->client.process);
+    struct stat status;
     uint64_t number;
-    const char *line;
-    unsigned own;
-    ssize_t length;
-    int file;
+    bool same;
+    int file, own;
 
     if (!text_begins(walk->host, walk->host_length, worker->client.process,
                      strlen(worker->client.process)) ||
         strncmp(rest, "/fd/", 4) != 0)
         return false;
     rest += 4;
-    if (!text_get_number(&rest, &number) || *rest != '\0')
+    if (!text_get_number(&rest, &number) || *rest != '\0' || number > INT_MAX)
         return false;
-    snprintf(path, sizeof path, "%s/fdinfo/%u", worker->client.process, (unsigned)number);
-    file = open(path, O_RDONLY | O_CLOEXEC);
+    file = (int)client_descriptor(&worker->client, (int)number);
     if (file < 0)
         return false;
-    length = read(file, text, sizeof text - 1);
+    own = fcntl(file, F_GETFL);
+    same = fstat(file, &status) == 0 && status.st_dev == hold->status.st_dev &&
+           status.st_ino == hold->status.st_ino;
     close(file);
-    text[length < 0 ? 0 : length] = '\0';
-    line = strstr(text, "flags:");
-    if (line == NULL || sscanf(line, "flags: %o", &own) != 1 || (own & O_PATH))
+    if (!same || own < 0 || (own & O_PATH))
         return false;
     own &= O_ACCMODE;
-    flags &= O_ACCMODE | O_TRUNC;
-    return (flags & O_ACCMODE) == own || (own == O_RDWR && (flags & O_ACCMODE) != O_ACCMODE) ||
-           ((flags & O_TRUNC) == 0 && own == O_RDWR);
+    if ((flags & O_TRUNC) && own != O_RDWR && own != O_WRONLY)
+        return false;
+    flags &= O_ACCMODE;
+    return (int)flags == own || (own == O_RDWR && flags != O_ACCMODE);
 }
 
 static long open_held(struct worker *worker, unsigned flags, const struct hold *hold)
@@ -267,7 +266,7 @@ static long open_held(struct worker *worker, unsigned flags, const struct hold *
 
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
-    if (result < 0 && !is_own_descriptor(worker, flags))
+    if (result < 0 && !is_own_descriptor(worker, flags, hold))
         return result;
     if (!slash_holds(&worker->walk, hold) ||
         ((flags & O_DIRECTORY) && !S_ISDIR(hold->status.st_mode)))
@@ -313,8 +312,6 @@ static unsigned open_mode(const struct call *call)
 {
     if (call->number == SYS_creat)
         return (unsigned)call->arguments[1];
-    if (call->number == SYS_openat2)
-        return (unsigned)((const struct open_how *)call->arguments[2])->mode;
     return (unsigned)call->arguments[call_shapes[call->number].flags + 1];
 }
 
@@ -527,10 +524,9 @@ static void confine_path(struct worker *worker, struct answer *answer)
         give_checked(answer, call_return(call, &worker->client, run_descriptor(worker)));
         return;
     }
-    /* Restrictions of its own: those of its place are the kernel's to keep, and Landlock's. */
-    if (call->number == SYS_openat2 &&
-        ((size_t)call->given[3] < sizeof(struct open_how) ||
-         ((const struct open_how *)call->arguments[2])->resolve != 0)) {
+    /* Its flags are in memory: what was looked at is not what the kernel would read, and of O_PATH
+     * Landlock says nothing. Programs have another way. */
+    if (call->number == SYS_openat2) {
         refuse(answer, -ENOSYS);
         return;
     }

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,11 +76,68 @@ static int open_straight(const char *path, uint64_t flags)
     return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
 }
 
+/* What a node of the session is called (SESSION/nodes/ID/name), which the shim asks for: of nodes
+ * that are shown. */
+static bool names_shown(const struct worker *worker, const struct hold *hold)
+{
+    size_t session = strlen(worker->session);
+    char name[PATH_LIMIT];
+    const char *at = hold->real + session + sizeof "/nodes/" - 1;
+    uint64_t id;
+    ssize_t length;
+
+    if (strncmp(hold->real, worker->session, session) != 0 ||
+        strncmp(hold->real + session, "/nodes/", sizeof "/nodes/" - 1) != 0 ||
+        !text_get_number(&at, &id) || strcmp(at, "/name") != 0)
+        return false;
+    length = readlinkat(hold->descriptor, "", name, sizeof name - 1);
+    if (length <= 0)
+        return false;
+    name[length] = '\0';
+    return name[0] == '/' && fence_policy_shows(&worker->policy->rules, name);
+}
+
+/* A link of procfs that leads to an object, which need not have a name in the file tree: what
+ * counts is whose link it is, where it really is. */
+static int open_magic(struct worker *worker, const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    char directory[PATH_LIMIT];
+    struct hold links;
+    int descriptor;
+    long error;
+
+    memcpy(directory, path, (size_t)(name - path));
+    directory[name - path] = '\0';
+    links.descriptor = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (links.descriptor < 0)
+        return -1;
+    error = real_find(&links);
+    if (error == 0 && !is_shown(worker, links.real))
+        error = -ENOENT;
+    descriptor = error == 0 ? openat(links.descriptor, name, O_PATH | O_CLOEXEC) : -1;
+    if (error == 0 && descriptor < 0)
+        error = -errno;
+    close(links.descriptor);
+    errno = (int)-error;
+    return descriptor;
+}
+
+/* A symlink is shown that leads to what is shown: /bin, /lib64. */
+static bool link_shown(const struct worker *worker, const struct hold *hold)
+{
+    char real[PATH_MAX];
+
+    return S_ISLNK(hold->status.st_mode) && realpath(hold->real, real) != NULL &&
+           is_shown(worker, real);
+}
+
 static long held(struct worker *worker, struct hold *hold)
 {
     long result = real_find(hold);
 
-    if (result == 0 && !is_nameless(hold) && !is_shown(worker, hold->real))
+    if (result == 0 && !is_nameless(hold) && !is_shown(worker, hold->real) &&
+        !link_shown(worker, hold) && !names_shown(worker, hold))
         result = -ENOENT;
     if (result < 0)
         hold_give(hold);
@@ -99,7 +157,7 @@ long hold_take(struct worker *worker, struct hold *hold)
         return -ENOENT;
     }
     hold->descriptor =
-        magic ? open(walk->host, O_PATH | O_CLOEXEC) : open_straight(walk->host, O_NOFOLLOW);
+        magic ? open_magic(worker, walk->host) : open_straight(walk->host, O_NOFOLLOW);
     if (hold->descriptor < 0)
         return errno == ELOOP ? -EACCES : -errno;
     return held(worker, hold);

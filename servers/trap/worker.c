@@ -1,4 +1,5 @@
 #include "servers/trap/worker.h"
+#include "shim/core/lane.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,9 +146,12 @@ static void slot_answer(struct worker *worker)
         answer.result = -EIO;
     else if (tid == 0 || caller_enter(worker, tid) != 0)
         strange(worker, &answer);
-    else if (worker->policy != NULL)
+    else if (worker->policy != NULL) {
+        /* The caller's own shim has decided what the path means, and asks for the host's place. It
+         * is believed in that alone: what may be done there the policy says. */
+        the_shim.core.bare = slot->notification.data.args[5] == LANE_COOKIE;
         confine(worker, &answer);
-    else
+    } else
         act(worker, &answer);
     answer_send(worker, &answer);
     client_end(&worker->client);

@@ -39,6 +39,9 @@ struct core {
     uint64_t space;
     uint64_t own_node; /* in a translator: its id. Its mirror is its own to see */
     bool no_openat2;   /* a seccomp filter of the host refuses it */
+    /* The host's own names are meant, without table, records and mirrors: another core has found
+     * out already what they mean here. */
+    bool bare;
 };
 
 struct caller {

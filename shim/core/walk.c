@@ -51,7 +51,8 @@ static long place_set(struct walk *walk)
     if (walk->place == PLACE_NODE && walk->name_length >= walk->node_name_length)
         return 0;
     walk->place = PLACE_HOST;
-    if (text_below(walk->name, walk->name_length, RESERVED_ROOT, sizeof RESERVED_ROOT - 1)) {
+    if (!walk->caller->core->bare &&
+        text_below(walk->name, walk->name_length, RESERVED_ROOT, sizeof RESERVED_ROOT - 1)) {
         walk->place = PLACE_RESERVED;
         return 0;
     }
@@ -234,7 +235,8 @@ static long link_enter(struct walk *walk, bool last)
     long length = host_link(walk->host, walk->link, sizeof walk->link);
     if (length < 0)
         return length;
-    if (text_begins(walk->link, (size_t)length, RECORD_START, RECORD_START_LENGTH)) {
+    if (!walk->caller->core->bare &&
+        text_begins(walk->link, (size_t)length, RECORD_START, RECORD_START_LENGTH)) {
         if (last && (walk->options & WALK_NODE_NAME) && is_not_followed(walk))
             return 0;
         struct node_reference *node = &walk->node;
@@ -359,7 +361,7 @@ static long step(struct walk *walk, const char *component, size_t length, bool l
         walk->table == NULL ? NULL : table_find(walk->table, walk->name, walk->name_length);
     if (entry != NULL)
         return entry_step(walk, entry, last);
-    if (walk->place == PLACE_HOST &&
+    if (walk->place == PLACE_HOST && !walk->caller->core->bare &&
         text_equal(walk->name, walk->name_length, RESERVED_ROOT, sizeof RESERVED_ROOT - 1)) {
         walk->place = PLACE_RESERVED;
         return 0;
@@ -432,7 +434,7 @@ static long mirror_place(struct walk *walk, const char *host, size_t length)
 {
     const struct core *core = walk->caller->core;
     size_t session = core->session_length;
-    if (!text_begins(host, length, core->session, session) ||
+    if (core->bare || !text_begins(host, length, core->session, session) ||
         !text_begins(host + session, length - session, "/nodes/", 7))
         return 0;
     const char *at = host + session + 7;
@@ -543,7 +545,7 @@ static void walk_begin(struct walk *walk, const struct caller *caller,
                        const struct space_snapshot *table)
 {
     walk->caller = caller;
-    walk->table = table;
+    walk->table = caller->core->bare ? NULL : table;
     walk->options = 0;
     walk->place = PLACE_HOST;
     walk->name_length = 0;

@@ -19,8 +19,9 @@ static struct {
      * is who started here; `mover`: who else moved last, 0 if nobody. */
     int process;
     int mover;
-    bool apart;   /* threads may have current directories of their own: nothing relative is kept */
-    char *shared; /* the part of the table's file that programs write; NULL: not mapped yet */
+    bool apart;    /* threads may have current directories of their own: nothing relative is kept */
+    char *shared;  /* the part of the table's file that programs write; NULL: not mapped yet, or */
+    bool unshared; /* it can't be: a confined program may only read the table */
     uint64_t world; /* what "/" is here: the same absolute path leads elsewhere in another mount
                      * name space or behind another root. 0: not asked yet */
 } memory IN_DATA;
@@ -43,9 +44,11 @@ static uint64_t mix(uint64_t value)
 static char *shared_get(void)
 {
     char *shared = __atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE);
-    if (shared != NULL)
+    if (shared != NULL || __atomic_load_n(&memory.unshared, __ATOMIC_ACQUIRE))
         return shared;
     shared = table_map(SPACE_RING_OFFSET, PROT_READ | PROT_WRITE);
+    if (shared == NULL)
+        __atomic_store_n(&memory.unshared, true, __ATOMIC_RELEASE);
     __atomic_store_n(&memory.shared, shared, __ATOMIC_RELEASE);
     return shared;
 }
