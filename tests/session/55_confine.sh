@@ -91,7 +91,31 @@ refused '--no-trap with it' --confine --no-trap
 
 # In a session that has a name, and what is below it.
 cd "$WORK/project" || exit 1
+tar cf tree.tar tree
 session_start
+# Names of the session, by a program that meets the shim and by a static one. A translator that a
+# confined program has started, by a look or by setting it, has no more authority than it.
+check 'a node that the user wrote down' hirsel settrans --session t -cp node archive "$WORK/project/tree.tar"
+check 'another one' hirsel settrans --session t -cp telling exec /bin/cat "$WORK/out/file"
+check 'a bind' hirsel bind --session t "$WORK/project/tree" "$WORK/project/view"
+part=$(<tree/src/part_1.c)
+for cat in cat '/bin/busybox cat'; do
+    # shellcheck disable=SC2086
+    prints "$cat: a file behind a translator" "$part" confined --session t -- $cat node/tree/src/part_1.c
+    # shellcheck disable=SC2086
+    prints "$cat: a file behind a bind" "$part" confined --session t -- $cat view/src/part_1.c
+    # shellcheck disable=SC2086
+    confined --session t -- $cat telling >told 2>&1
+    if ! grep -q outside told; then ok "$cat: what tells a secret does not tell it"; else not_ok "$cat: what tells a secret does not tell it"; fi
+done
+prints 'lists them' 'part_0.h part_1.h part_2.h part_3.h part_4.h' confined --session t -- sh -c 'echo $(ls node/tree/include)'
+prints 'the user is told it all the same' outside in_session cat telling
+confined --session t --allow-exec "$BUILD" -- sh -c "$BUILD/bin/hirsel settrans -ac own exec /bin/echo mine && cat own
+    $BUILD/bin/hirsel settrans -ac thief exec /bin/cat $WORK/out/file && cat thief
+    $BUILD/bin/hirsel settrans -cp later exec /bin/cat $WORK/out/file" >set 2>&1
+if grep -qx mine set; then ok 'sets a translator of its own'; else not_ok 'sets a translator of its own' && show set; fi
+if ! grep -q outside set; then ok 'which has no more authority'; else not_ok 'which has no more authority' && show set; fi
+if [[ ! -L later ]] && grep -q later set; then ok 'writes none down for others'; else not_ok 'writes none down for others' && show set; fi
 prints 'in a session' in confined --session t -- echo in
 status_is 'is confined as well' 1 confined --session t -- cat "$WORK/out/file"
 status_is 'may not end the session' 125 confined --session t --allow-exec "$BUILD" -- "$BUILD/bin/hirsel" stop t
