@@ -264,7 +264,10 @@ static void session_enter(char **environment)
     interpreter_find(vector);
     own_node_read(environment);
     ways_start();
-    ld_patch(copy, (void *)auxiliary_value(vector, AT_BASE), LD_PATCH_USUAL);
+    /* What ld.so opens later, for dlopen, comes to the trap server: the page of ld.so that patching
+     * copies costs as much as one such call, and most programs make none. */
+    if (!the_shim.trapped)
+        ld_patch(copy, (void *)auxiliary_value(vector, AT_BASE), LD_PATCH_USUAL);
     __atomic_store_n(copy_slot(copy), (void *)(uintptr_t)shim_entry, __ATOMIC_RELEASE);
 }
 
