@@ -142,6 +142,33 @@ static void by_inherited_reopen(const struct outside *outside, struct trial *tri
         tell_call(trial, open(path, O_WRONLY | O_CLOEXEC), "opened it for writing");
 }
 
+static void by_inherited_truncation(const struct outside *outside, struct trial *trial)
+{
+    char path[64];
+
+    (void)outside;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", INHERITED_FILE);
+    if (fcntl(INHERITED_FILE, F_GETFD) < 0)
+        tell_untried(trial, "no descriptor %d came in", INHERITED_FILE);
+    else
+        tell_call(trial, open(path, O_RDONLY | O_TRUNC | O_CLOEXEC), "truncated a file");
+}
+
+static void by_inherited_link(const struct outside *outside, struct trial *trial)
+{
+    char path[64], own[PATH_MAX];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", INHERITED_FILE);
+    path_of_own(own, outside, trial, "");
+    if (fcntl(INHERITED_FILE, F_GETFD) < 0)
+        tell_untried(trial, "no descriptor %d came in", INHERITED_FILE);
+    else if (linkat(INHERITED_FILE, "", AT_FDCWD, own, AT_EMPTY_PATH) == 0)
+        tell_escaped(trial, "took it in by the descriptor");
+    else
+        tell_call(trial, linkat(AT_FDCWD, path, AT_FDCWD, own, AT_SYMLINK_FOLLOW), "took it in");
+    unlink(own);
+}
+
 static void by_inherited_directory(const struct outside *outside, struct trial *trial)
 {
     (void)outside;
@@ -168,6 +195,8 @@ static const struct way ways[] = {
     {"symlink-out", by_symlink_out, true},
     {"temporary-file", by_temporary_file, false},
     {"inherited-reopen", by_inherited_reopen, true},
+    {"inherited-truncate", by_inherited_truncation, true},
+    {"inherited-link", by_inherited_link, true},
     {"unlink-below-inherited", by_inherited_directory, true},
 };
 

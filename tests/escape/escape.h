@@ -22,10 +22,11 @@ struct outside {
     char allowed[PATH_MAX];   /* a directory that may be used */
     char directory[PATH_MAX]; /* one that may not: all below is below it */
     char secret[PATH_MAX];
-    char session[PATH_MAX]; /* the own session's directory; empty: none */
-    char other[PATH_MAX];   /* another session's */
-    char hirsel[PATH_MAX];  /* the command; empty: out of reach */
-    char terminal[64];      /* of the target */
+    char readable[PATH_MAX]; /* a directory that may be read and not changed */
+    char session[PATH_MAX];  /* the own session's directory; empty: none */
+    char other[PATH_MAX];    /* another session's */
+    char hirsel[PATH_MAX];   /* the command; empty: out of reach */
+    char terminal[64];       /* of the target */
     uint64_t secret_inode;
     uint64_t memory; /* the address of the secret in the target */
     uint64_t parent; /* who started this program */
@@ -35,6 +36,7 @@ struct outside {
     uint16_t port_allowed; /* also listened to, and not noted */
     uint32_t key;          /* of System V objects */
     int32_t descriptor;    /* of the secret, open in the target */
+    int32_t memory_file;   /* likewise, of a file without a name that holds it */
 };
 
 enum outcome { OUTCOME_NONE, OUTCOME_HELD, OUTCOME_ESCAPED, OUTCOME_UNTRIED };
@@ -88,9 +90,9 @@ struct family {
 
 extern const struct family family_files, family_changes, family_attributes, family_gates,
     family_processes, family_network, family_objects, family_kernel, family_races, family_starts,
-    family_servers;
+    family_servers, family_readable;
 
-#define FAMILY_COUNT 11
+#define FAMILY_COUNT 12
 extern const struct family *const families[FAMILY_COUNT];
 
 /* Be what is to be reached, until told to end. */

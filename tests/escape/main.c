@@ -19,9 +19,9 @@
 #define WAY_SECONDS 20
 
 const struct family *const families[FAMILY_COUNT] = {
-    &family_files,   &family_changes, &family_attributes, &family_gates,
-    &family_starts,  &family_races,   &family_processes,  &family_network,
-    &family_objects, &family_kernel,  &family_servers,
+    &family_files,   &family_changes, &family_readable, &family_attributes,
+    &family_gates,   &family_starts,  &family_races,    &family_processes,
+    &family_network, &family_objects, &family_kernel,   &family_servers,
 };
 
 static int ways_list(void)

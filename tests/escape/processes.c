@@ -1,12 +1,14 @@
 /* Ways into other processes: their memory, files, rights and fate. */
 #include "tests/escape/escape.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
@@ -17,6 +19,27 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* The name and the parent of a process. False: it is out of sight. */
+static bool process_look(pid_t pid, char name[32], pid_t *parent)
+{
+    char path[64], text[512];
+    const char *end;
+    ssize_t got;
+    int file;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    got = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    if (got <= 0)
+        return false;
+    text[got] = '\0';
+    end = strrchr(text, ')');
+    return end != NULL && sscanf(text, "%*d (%31[^)]", name) == 1 &&
+           sscanf(end, ") %*c %d", parent) == 1;
+}
 
 static pid_t target_of(const struct outside *outside)
 {
@@ -53,27 +76,6 @@ static void seize(pid_t pid, struct trial *trial)
 static void by_seize(const struct outside *outside, struct trial *trial)
 {
     seize(target_of(outside), trial);
-}
-
-/* The name and the parent of a process. False: it is out of sight. */
-static bool process_look(pid_t pid, char name[32], pid_t *parent)
-{
-    char path[64], text[512];
-    const char *end;
-    ssize_t got;
-    int file;
-
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    file = open(path, O_RDONLY | O_CLOEXEC);
-    got = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    if (file >= 0)
-        close(file);
-    if (got <= 0)
-        return false;
-    text[got] = '\0';
-    end = strrchr(text, ')');
-    return end != NULL && sscanf(text, "%*d (%31[^)]", name) == 1 &&
-           sscanf(end, ") %*c %d", parent) == 1;
 }
 
 /* The root of the tree, which is not held itself. */
@@ -172,6 +174,68 @@ static void by_open_file(const struct outside *outside, struct trial *trial)
 
     snprintf(name, sizeof name, "fd/%d", outside->descriptor);
     tell_descriptor(trial, process_open(outside, name, O_RDONLY));
+}
+
+/* What has no name in the file tree is in no policy. */
+static void by_memory_file_of(const struct outside *outside, struct trial *trial)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "fd/%d", outside->memory_file);
+    tell_descriptor(trial, process_open(outside, name, O_RDONLY));
+}
+
+static void by_roundabout(const struct outside *outside, struct trial *trial)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "/proc/self/root/proc/%u/fd/%d", outside->target,
+             outside->memory_file);
+    tell_descriptor(trial, open(path, O_RDONLY | O_CLOEXEC));
+}
+
+static void by_memory_file_status(const struct outside *outside, struct trial *trial)
+{
+    struct stat status;
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%u/fd/%d", outside->target, outside->memory_file);
+    tell_call(trial, stat(path, &status), "told its attributes");
+}
+
+static void by_memory_file_mode(const struct outside *outside, struct trial *trial)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%u/fd/%d", outside->target, outside->memory_file);
+    tell_call(trial, chmod(path, 0600), "changed a mode");
+}
+
+/* What the trap server's own processes have open: its journal can be written to. */
+static void by_server_file(const struct outside *outside, struct trial *trial)
+{
+    DIR *processes = opendir("/proc");
+    const struct dirent *entry;
+    char path[PATH_MAX], name[32];
+    pid_t parent;
+    unsigned found = 0;
+
+    while (processes != NULL && (entry = readdir(processes)) != NULL) {
+        pid_t pid = atoi(entry->d_name);
+
+        if (pid <= 0 || !process_look(pid, name, &parent) || strcmp(name, "trap") != 0)
+            continue;
+        found++;
+        for (int i = 3; i < 80; i++) {
+            snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, i);
+            if (open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK) >= 0)
+                tell_escaped(trial, "opened descriptor %d of the trap server", i);
+        }
+    }
+    if (found == 0 && outside->session[0] == '\0')
+        tell_untried(trial, "there is no session");
+    else
+        tell_held(trial, "%u processes, %s", found, strerror(errno));
 }
 
 static void by_task_root(const struct outside *outside, struct trial *trial)
@@ -427,6 +491,11 @@ static const struct way ways[] = {
     {"proc-root", by_root, true},
     {"proc-cwd", by_current_directory, true},
     {"proc-fd", by_open_file, true},
+    {"proc-fd-memory", by_memory_file_of, true},
+    {"proc-fd-roundabout", by_roundabout, true},
+    {"proc-fd-memory-stat", by_memory_file_status, true},
+    {"proc-fd-memory-chmod", by_memory_file_mode, true},
+    {"proc-fd-server", by_server_file, false},
     {"proc-task-root", by_task_root, true},
     {"proc-environ", by_environment, true},
     {"proc-link", by_link, true},

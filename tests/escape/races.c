@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +25,7 @@ struct swing {
     char *byte; /* of a path that both threads see */
     char own[PATH_MAX], other[PATH_MAX];
     int descriptor, in, out;
+    struct open_how how;
     struct sockaddr_in *address;
     uint16_t port_in, port_out;
     bool ended;
@@ -301,6 +304,61 @@ static void by_descriptor(const struct outside *outside, struct trial *trial)
         race(outside, trial, &swing, try_at_descriptor, "got at the secret");
 }
 
+/* A descriptor that is for reading of one file when it is looked at, and for writing of another. */
+static bool try_reopen(const struct outside *outside, struct swing *swing)
+{
+    struct stat inherited, status;
+    char path[64];
+    bool got;
+    int descriptor;
+
+    (void)outside;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", swing->descriptor);
+    descriptor = open(path, O_RDWR | O_CLOEXEC);
+    got = descriptor >= 0 && fstat(INHERITED_FILE, &inherited) == 0 &&
+          fstat(descriptor, &status) == 0 && status.st_ino == inherited.st_ino;
+    if (descriptor >= 0)
+        close(descriptor);
+    return got;
+}
+
+static void by_reopen(const struct outside *outside, struct trial *trial)
+{
+    struct swing swing = {.turn = turn_descriptor, .descriptor = 60, .out = INHERITED_FILE};
+
+    swing.in = memfd_create("own", 0);
+    if (swing.in < 0 || fcntl(swing.out, F_GETFD) < 0)
+        tell_untried(trial, "no descriptor %d came in", swing.out);
+    else
+        race(outside, trial, &swing, try_reopen, "opened it for writing");
+}
+
+/* Flags in memory: of O_PATH Landlock says nothing. */
+static void turn_flags(struct swing *swing, bool out)
+{
+    __atomic_store_n(&swing->how.flags, out ? O_PATH : O_RDONLY, __ATOMIC_RELAXED);
+}
+
+static bool try_openat2(const struct outside *outside, struct swing *swing)
+{
+    struct stat status;
+    int descriptor =
+        (int)syscall(SYS_openat2, AT_FDCWD, outside->secret, &swing->how, sizeof swing->how, 0, 0);
+    bool told = descriptor >= 0 && fstat(descriptor, &status) == 0 &&
+                status.st_ino == outside->secret_inode;
+
+    if (descriptor >= 0)
+        close(descriptor);
+    return told;
+}
+
+static void by_openat2(const struct outside *outside, struct trial *trial)
+{
+    struct swing swing = {.turn = turn_flags};
+
+    race(outside, trial, &swing, try_openat2, "told its attributes");
+}
+
 /* An address whose port changes. */
 static void turn_port(struct swing *swing, bool out)
 {
@@ -339,7 +397,8 @@ static const struct way ways[] = {
     {"race-memory-chmod", by_chmod, true},        {"race-memory-path", by_path_descriptor, true},
     {"race-memory-cookie", by_cookie, true},      {"race-symlink", by_symlink, true},
     {"race-symlink-stat", by_symlink_stat, true}, {"race-rename", by_rename, true},
-    {"race-descriptor", by_descriptor, true},     {"race-memory-connect", by_connect, true},
+    {"race-descriptor", by_descriptor, true},     {"race-reopen", by_reopen, true},
+    {"race-memory-openat2", by_openat2, true},    {"race-memory-connect", by_connect, true},
 };
 
 const struct family family_races = {"races", ways, sizeof ways / sizeof ways[0]};

@@ -147,7 +147,11 @@ static bool files_make(struct target *target)
 
     path_in(outside->secret, outside->directory, "secret");
     snprintf(text, sizeof text, "#!/bin/sh\necho '%s'\n", SECRET);
-    made = file_make(outside->secret, SECRET "\n", 0644) &&
+    if ((size_t)snprintf(outside->readable, sizeof outside->readable, "%s.readable",
+                         outside->directory) >= sizeof outside->readable)
+        return false;
+    made = (mkdir(outside->readable, 0755) == 0 || errno == EEXIST) &&
+           file_make(outside->secret, SECRET "\n", 0644) &&
            file_make(path_in(path, outside->directory, "teller"), text, 0755) &&
            symlink("secret", path_in(path, outside->directory, "pointer")) == 0 &&
            mkdir(path_in(path, outside->directory, "empty"), 0755) == 0 &&
@@ -157,6 +161,8 @@ static bool files_make(struct target *target)
             const struct trial trial = {.name = families[i]->ways[j].name};
 
             made = file_make(path_of_victim(victim, outside, &trial), "untouched\n", 0644);
+            if (families[i] == &family_readable)
+                made = made && file_make(path_in(path, outside->readable, trial.name), text, 0755);
             /* Where the file system has no attributes the way finds none. */
             setxattr(victim, "user.escape", "x", 1, 0);
         }
@@ -169,6 +175,9 @@ static bool files_make(struct target *target)
         return false;
     outside->secret_inode = status.st_ino;
     outside->descriptor = target->secret;
+    outside->memory_file = memfd_create("secret", 0);
+    if (outside->memory_file < 0 || write(outside->memory_file, SECRET, strlen(SECRET)) < 0)
+        return false;
     return true;
 }
 

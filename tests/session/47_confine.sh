@@ -33,10 +33,10 @@ target_end() {
 # What is outside, all of it, and not when it was last read.
 outside_is() {
     (
-        cd "$1/outside" || exit 1
-        find . ! -name events -printf '%p %y %m %n %s %T@ %C@ %l\n' | LC_ALL=C sort
-        find . -type f ! -name events -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
-        getfattr -Rd . 2>/dev/null | LC_ALL=C sort
+        cd "$1" || exit 1
+        find outside outside.readable ! -name events -printf '%p %y %m %n %s %T@ %C@ %l\n' | LC_ALL=C sort
+        find outside outside.readable -type f ! -name events -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
+        getfattr -Rd outside outside.readable 2>/dev/null | LC_ALL=C sort
     )
 }
 
@@ -157,7 +157,7 @@ try() {
     (
         cd "$name/allowed" || exit 1
         # shellcheck disable=SC2016
-        inherited .. timeout 250 hirsel run --session own --confine --allow-read "$BUILD" --allow-exec "$BUILD" "${options[@]}" -- \
+        inherited .. timeout 250 hirsel run --session own --confine --allow-read "$BUILD" --allow-exec "$BUILD" --allow-read "$WORK/$name/outside.readable" "${options[@]}" -- \
             sh -c './escape settings "$@" >said 2>&1; echo $? >status; until [ -e go ]; do sleep 0.05; done' sh "$@"
     ) >"$name.out" 2>&1 &
     local runner=$!
