@@ -44,6 +44,9 @@ void space_request_make(struct port *port, ProtobufCMessage *request, struct msg
     struct once once;
     int error = asker_choose(fs, asker, wanted->origin, &origin);
 
+    /* Its name space is what a confined program is known by. */
+    if (!error && policy_of(fs, asker))
+        error = EPERM;
     if (error || once_ended(&once, &fs->journal, raw, &error)) {
         space_answer(reply, error, error ? 0 : once.value);
         return;

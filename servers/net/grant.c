@@ -51,7 +51,7 @@ static int grant_allowed(const struct net *net, pid_t caller, uint64_t space, ui
     /* Outside every tree it is the user: the session is theirs. */
     if (tree == NULL)
         return is_translator(net, caller) ? EPERM : 0;
-    if (!space_descends(net, space, tree->space))
+    if (tree->confined || !space_descends(net, space, tree->space))
         return EPERM;
     error = space_read(net, tree->space, &own);
     if (error != 0)

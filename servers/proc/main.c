@@ -22,7 +22,19 @@ static void list(struct port *port, ProtobufCMessage *request, struct msg *raw, 
         table_list(context, reply);
 }
 
-static int kill_checked(struct server *server, const Hirsel__ProcKill *wanted)
+/* A confined program signals what is confined with it, but for the root of its tree. */
+static bool kill_allowed(struct server *server, pid_t asker, pid_t wanted)
+{
+    const struct tree *own = tree_of(server, asker);
+    const struct tree *other;
+
+    if (own == NULL || !own->confined)
+        return true;
+    other = tree_of(server, wanted);
+    return other != NULL && other->space == own->space && other->pid != wanted;
+}
+
+static int kill_checked(struct server *server, pid_t asker, const Hirsel__ProcKill *wanted)
 {
     struct process_details details;
     int error;
@@ -31,6 +43,8 @@ static int kill_checked(struct server *server, const Hirsel__ProcKill *wanted)
         return ESRCH;
     if (wanted->signal > (unsigned)SIGRTMAX)
         return EINVAL;
+    if (!kill_allowed(server, asker, (pid_t)wanted->pid))
+        return EPERM;
     error = table_check(server, (pid_t)wanted->pid, &details);
     if (error == 0 && wanted->start_time != 0 && wanted->start_time != details.start_time)
         error = ESRCH;
@@ -42,9 +56,8 @@ static int kill_checked(struct server *server, const Hirsel__ProcKill *wanted)
 static void kill_process(struct port *port, ProtobufCMessage *request, struct msg *raw,
                          struct reply *reply, void *context)
 {
-    int error = kill_checked(context, (const Hirsel__ProcKill *)request);
+    int error = kill_checked(context, port_peer(port).pid, (const Hirsel__ProcKill *)request);
 
-    (void)port;
     (void)raw;
     if (reply != NULL)
         reply_error(reply, error);

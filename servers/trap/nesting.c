@@ -154,6 +154,9 @@ int nesting_join(struct trap *trap, pid_t peer, const char *session, uint64_t sp
     above = listening_above(trap, root);
     if (above == NULL || process_stat(root, NULL, &home.start_time) != 0)
         error = ESRCH;
+    /* A confined program has the names that it was given. */
+    if (error == 0 && above->policy != NULL)
+        error = EPERM;
     if (error == 0) {
         home.listener = above->id;
         error = home_add(trap->homes, &home, session);
