@@ -22,6 +22,8 @@ struct hold {
 /* Hold where the worker's walk stands (PLACE_HOST). 0, or -errno: -ENOENT where the policy does not
  * show that anything is there. */
 long hold_take(struct worker *worker, struct hold *hold);
+/* The same, shown or not. */
+long hold_take_unseen(struct worker *worker, struct hold *hold);
 /* Hold the directory that the last component is in, be it there or not. */
 long hold_take_parent(struct worker *worker, struct hold *hold);
 /* Hold what the caller's descriptor is open on. */

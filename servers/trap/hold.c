@@ -144,23 +144,42 @@ static long held(struct worker *worker, struct hold *hold)
     return result;
 }
 
-long hold_take(struct worker *worker, struct hold *hold)
+/* An O_PATH descriptor of where the walk stands, or -errno. */
+static long place_open(struct worker *worker)
 {
     const struct walk *walk = &worker->walk;
     /* The walk stops at a link only if it is not to be followed, or is one of procfs that leads to
      * an object. */
     bool magic = S_ISLNK(walk->status.st_mode) && (walk->options & WALK_FOLLOW);
+    int descriptor;
+
+    if (walk->missing)
+        return -ENOENT;
+    descriptor = magic ? open_magic(worker, walk->host) : open_straight(walk->host, O_NOFOLLOW);
+    return descriptor >= 0 ? descriptor : errno == ELOOP ? -EACCES : -errno;
+}
+
+long hold_take(struct worker *worker, struct hold *hold)
+{
+    long descriptor = place_open(worker);
 
     hold->missing = false;
-    if (walk->missing) {
-        hold->descriptor = -1;
-        return -ENOENT;
-    }
-    hold->descriptor =
-        magic ? open_magic(worker, walk->host) : open_straight(walk->host, O_NOFOLLOW);
-    if (hold->descriptor < 0)
-        return errno == ELOOP ? -EACCES : -errno;
-    return held(worker, hold);
+    hold->descriptor = (int)descriptor;
+    return descriptor < 0 ? descriptor : held(worker, hold);
+}
+
+long hold_take_unseen(struct worker *worker, struct hold *hold)
+{
+    long result, descriptor = place_open(worker);
+
+    hold->missing = false;
+    hold->descriptor = (int)descriptor;
+    if (descriptor < 0)
+        return descriptor;
+    result = real_find(hold);
+    if (result < 0)
+        hold_give(hold);
+    return result;
 }
 
 long hold_take_parent(struct worker *worker, struct hold *hold)
