@@ -255,6 +255,39 @@ void act_slow(struct worker *worker, struct answer *answer)
     answer->close_on_exec = (act_open_flags(call) & O_CLOEXEC) != 0;
 }
 
+/* What the walk that decided came to is a file or directory of the host: the call is done there,
+ * without another walk. False: it needs more. */
+static bool act_by_walk(struct worker *worker, struct answer *answer)
+{
+    struct call *call = &worker->call;
+    const struct call_shape *shape = &call_shapes[call->number];
+    const struct walk *walk = &worker->walk;
+    unsigned flags;
+
+    if (walk->place != PLACE_HOST || walk->missing || walk->slash || act_entry_decides(worker))
+        return false;
+    if (shape->verb == VERB_STAT && call->number != SYS_statx) {
+        bool plain = S_ISREG(walk->status.st_mode) ||
+                     (S_ISDIR(walk->status.st_mode) && walk->status.st_nlink > 0);
+
+        if (!plain || !act_is_still_there(worker))
+            return false;
+        *(struct stat *)call->arguments[shape->path + 1] = walk->status;
+        give(answer, call_return(call, &worker->client, 0));
+        return true;
+    }
+    if (shape->verb != VERB_OPEN || walk->read_only || !S_ISREG(walk->status.st_mode))
+        return false;
+    flags = act_open_flags(call);
+    if (flags & (O_CREAT | O_PATH | O_TMPFILE))
+        return false;
+    answer->descriptor = open(walk->host, (int)(flags | O_NOFOLLOW));
+    if (answer->descriptor < 0)
+        give(answer, -errno);
+    answer->close_on_exec = (flags & O_CLOEXEC) != 0;
+    return true;
+}
+
 /* By descriptor alone: "" with AT_EMPTY_PATH. Whether it stands for a virtual directory. */
 static bool descriptor_is_virtual(struct worker *worker, const struct view *view, int descriptor)
 {
@@ -324,7 +357,7 @@ static void act_path(struct worker *worker, struct answer *answer)
         result = call_bring_rest(call, &worker->client);
     if (result < 0)
         act_bring_failed(worker, answer, result);
-    else
+    else if (!walked || !act_by_walk(worker, answer))
         act_slow(worker, answer);
 }
 
