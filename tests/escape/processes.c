@@ -509,7 +509,7 @@ static const struct way ways[] = {
     {"kill-group", by_group_kill, false},
     {"sigqueue", by_queue, true},
     {"pidfd-signal", by_pidfd_signal, true},
-    {"kill-all", by_kill_all, true},
+    {"kill-all", by_kill_all, false},
     {"signal-owner", by_owner, true},
     {"signal-owner-ioctl", by_owner_control, true},
     {"setpriority", by_priority, true},
