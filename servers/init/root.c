@@ -115,6 +115,8 @@ static void root_ended(struct ev_loop *loop, ev_io *watcher, int events)
 
     (void)loop;
     (void)events;
+    /* It goes with the root; and nobody needs it any more. */
+    tree.policy = (ProtobufCBinaryData){0};
     root_close(root);
     for (int i = 0; i < SLOT_COUNT; i++)
         if (init->slots[i].control != NULL)
