@@ -57,8 +57,8 @@ int msg_take(struct msg *message, size_t index);
 /* Close what was not taken and free what a received message holds. Harmless on a sent one. */
 void msg_release(struct msg *message);
 
-/* Who is at the other end, as the kernel says (SO_PEERCRED at connect time). For a local port and
- * for a pair: this process. */
+/* Who is at the other end, as the kernel says (SO_PEERCRED at connect time); for whom the trap
+ * server connected (WIRE_FOR). For a local port and for a pair: this process. */
 struct peer {
     pid_t pid;
     uid_t uid;

@@ -1,8 +1,12 @@
 /* Ports: their making, their end, and what can be asked of them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "libmsg/internal.h"
@@ -12,14 +16,34 @@ static struct peer own_identity(void)
     return (struct peer){.pid = getpid(), .uid = getuid(), .gid = getgid()};
 }
 
+/* Whom the other end connected for, or 0: it did for itself. */
+static pid_t peer_asked_for(int descriptor)
+{
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    const size_t start = sizeof WIRE_FOR - 1;
+    char digits[16] = {0};
+    size_t length;
+    if (getpeername(descriptor, (struct sockaddr *)&name, &size) != 0 ||
+        size <= offsetof(struct sockaddr_un, sun_path) + 1 + start || name.sun_path[0] != '\0' ||
+        memcmp(name.sun_path + 1, WIRE_FOR, start) != 0)
+        return 0;
+    length = size - offsetof(struct sockaddr_un, sun_path) - 1 - start;
+    memcpy(digits, name.sun_path + 1 + start, length < sizeof digits ? length : sizeof digits - 1);
+    long pid = strtol(digits, NULL, 10);
+    return pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
 void port_identify(struct port *port)
 {
+    pid_t asked_for = peer_asked_for(port->descriptor);
     struct ucred credentials;
     socklen_t size = sizeof credentials;
     if (getsockopt(port->descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size))
         port->peer = (struct peer){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
     else
-        port->peer = (struct peer){credentials.pid, credentials.uid, credentials.gid};
+        port->peer = (struct peer){asked_for != 0 ? asked_for : credentials.pid, credentials.uid,
+                                   credentials.gid};
 }
 
 struct port *port_new(struct port_set *set, int descriptor, enum port_state state)

@@ -27,6 +27,12 @@
 /* SCM_MAX_FD is 253; one is kept for the memfd of a long message. */
 #define WIRE_DESCRIPTORS_MAX 252
 
+/* The kernel says who connected, and in a confined tree the trap server does it in its callers'
+ * place. Then it has bound the socket to the abstract name WIRE_FOR "PID." (and something that
+ * makes it the only one): PID is who asked. Nobody gains by saying so: a confined program can't
+ * bind such a name, and any other program of the user may be whom it likes. */
+#define WIRE_FOR "hirsel-for."
+
 enum wire_kind {
     /* The first message of a connecting side: body struct wire_hello. The layout of this and of the
      * welcome is the same for ever, and the header's `version` is not looked at. */

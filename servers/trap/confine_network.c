@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libmsg/wire.h"
 #include "servers/trap/act.h"
 #include "servers/trap/policy.h"
 #include "shim/core/net.h"
@@ -132,6 +133,30 @@ static bool is_servers(const struct worker *worker, const struct hold *hold)
     return false;
 }
 
+/* The session's servers ask the kernel who connected, and that would be us: the socket's own name
+ * says for whom. */
+static long caller_tell(const struct worker *worker, long descriptor)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    socklen_t size = sizeof name;
+    int length;
+
+    if (getsockname((int)descriptor, (struct sockaddr *)&name, &size) != 0)
+        return -errno;
+    if (size > PATH_START) /* from an earlier attempt; with one of its own it would pass for us */
+        return name.sun_path[0] == '\0' &&
+                       memcmp(name.sun_path + 1, WIRE_FOR, sizeof WIRE_FOR - 1) == 0
+                   ? 0
+                   : -EACCES;
+    length =
+        snprintf(name.sun_path + 1, sizeof name.sun_path - 1, WIRE_FOR "%d.%d.%llx",
+                 worker->client.tid, getpid(), (unsigned long long)worker->slot->notification.id);
+    return bind((int)descriptor, (const struct sockaddr *)&name,
+                (socklen_t)(PATH_START + 1 + (size_t)length)) == 0
+               ? 0
+               : -errno;
+}
+
 static long local_connect(struct worker *worker, long descriptor,
                           const struct sockaddr_storage *address, long length, bool waits)
 {
@@ -143,7 +168,8 @@ static long local_connect(struct worker *worker, long descriptor,
         result = hold_take_unseen(worker, &hold);
     if (result < 0)
         return result;
-    result = is_servers(worker, &hold) ? 0 : hold_allows(worker, &hold, FENCE_WRITE);
+    result = is_servers(worker, &hold) ? caller_tell(worker, descriptor)
+                                       : hold_allows(worker, &hold, FENCE_WRITE);
     if (result < 0 && !fence_policy_shows(&worker->policy->rules, hold.real))
         result = -ENOENT;
     if (result == 0) {
