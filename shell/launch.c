@@ -42,6 +42,42 @@ static int init_start(const char *program, const char *directory, bool once, int
     return WIFEXITED(status) ? WEXITSTATUS(status) : EAGAIN;
 }
 
+/* In a session, that session's init starts it, outside of what the session's programs see and are
+ * held by. 0, or an errno: it is to be started here. */
+static int init_start_outside(const char *program, const char *directory, bool once, int notify)
+{
+    Hirsel__InitLaunch wanted = HIRSEL__INIT_LAUNCH__INIT;
+    struct session outer;
+    struct port *port;
+    size_t count = 0;
+    int error = session_current(&outer);
+
+    if (error != 0)
+        return error;
+    while (environ[count] != NULL)
+        count++;
+    wanted.environment = calloc(count + 1, sizeof *wanted.environment);
+    if (wanted.environment == NULL)
+        return ENOMEM;
+    for (; wanted.n_environment < count; wanted.n_environment++) {
+        char *variable = environ[wanted.n_environment];
+
+        wanted.environment[wanted.n_environment] =
+            (ProtobufCBinaryData){.data = (uint8_t *)variable, .len = strlen(variable)};
+    }
+    wanted.program = (ProtobufCBinaryData){.data = (uint8_t *)program, .len = strlen(program)};
+    wanted.directory =
+        (ProtobufCBinaryData){.data = (uint8_t *)directory, .len = strlen(directory)};
+    wanted.once = once;
+    error = session_reach(&outer, "init", SESSION_TIMEOUT_MS, &port);
+    if (error == 0)
+        error = rpc_call(port, HIRSEL__INIT_OPERATION__INIT_LAUNCH, &wanted.base, &notify, 1, NULL,
+                         NULL, NULL, SESSION_TIMEOUT_MS);
+    free(wanted.environment);
+    session_close(&outer);
+    return error;
+}
+
 /* What init says, up to its end of line or of file. 0 or an errno. */
 static int word_read(int from, char *text, size_t size)
 {
@@ -88,7 +124,9 @@ int session_launch(const char *name, int *lease, struct session *session, char *
         shell_say(errno, "cannot start session '%s'", name);
         return ENAMETOOLONG;
     }
-    error = init_start(program, session->directory, lease != NULL, ends[1]);
+    error = init_start_outside(program, session->directory, lease != NULL, ends[1]);
+    if (error != 0)
+        error = init_start(program, session->directory, lease != NULL, ends[1]);
     close(ends[1]);
     if (error == 0)
         error = word_read(ends[0], word, sizeof word);

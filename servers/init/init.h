@@ -212,6 +212,15 @@ int child_fork(struct init *init, struct child *child, int (*run)(struct init *i
 /* Reap all that ended. */
 void children_reap(struct init *init);
 
+/* ---- launch.c ---- */
+
+/* Whether this process may have another session's init started: it is in a tree, and not confined.
+ */
+bool launch_allowed(struct init *init, pid_t pid);
+/* Start another session's init, as a program of this one asks. */
+void launch_other(struct init *init, const Hirsel__InitLaunch *wanted, int notify,
+                  struct reply *reply);
+
 /* slot.c */
 int slot_open(struct init *init, int which, const char *name, bool lazy);
 void slot_launch(struct slot *slot);

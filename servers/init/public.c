@@ -205,7 +205,24 @@ static void tree_listener(struct port *port, ProtobufCMessage *request, struct m
     }
 }
 
+static void launch(struct port *port, ProtobufCMessage *request, struct msg *raw,
+                   struct reply *reply, void *context)
+{
+    if (reply == NULL)
+        return;
+    if (!launch_allowed(context, port_peer(port).pid)) {
+        reply_error(reply, EPERM);
+        return;
+    }
+    if (raw->descriptor_count != 1) {
+        reply_error(reply, EINVAL);
+        return;
+    }
+    launch_other(context, (const Hirsel__InitLaunch *)request, raw->descriptors[0], reply);
+}
+
 static const struct rpc_operation operations[] = {
+    {HIRSEL__INIT_OPERATION__INIT_LAUNCH, &hirsel__init_launch__descriptor, launch},
     {HIRSEL__INIT_OPERATION__INIT_STATUS, NULL, status},
     {HIRSEL__INIT_OPERATION__INIT_STOP, &hirsel__init_stop__descriptor, stop},
     {HIRSEL__INIT_OPERATION__INIT_TREE_OPEN, &hirsel__init_tree__descriptor, tree_open},
