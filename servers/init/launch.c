@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "servers/lib/server.h"
+
 #define WORDS_MAX 4096
 /* Bounds a walk through pids that change hands while it goes on. */
 #define DEPTH_MAX 4096
