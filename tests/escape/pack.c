@@ -70,7 +70,25 @@ int bus_send(int bus, const struct wire_header *header, const void *body, size_t
     return sendmsg(bus, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
+static int name_give(int bus, const char *own)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(own) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(address.sun_path, own, strlen(own));
+    unlink(own);
+    return bind(bus, (struct sockaddr *)&address, sizeof address);
+}
+
 int bus_connect(const char *session, const char *name)
+{
+    return bus_connect_named(session, name, NULL);
+}
+
+int bus_connect_named(const char *session, const char *name, const char *own)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct wire_header header = {
@@ -82,6 +100,8 @@ int bus_connect(const char *session, const char *name)
 
     if (bus < 0)
         return -1;
+    if (own != NULL && name_give(bus, own) != 0)
+        goto fail;
     if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", session, name) >=
         sizeof address.sun_path) {
         errno = ENAMETOOLONG;
@@ -133,8 +153,8 @@ int bus_reply(int bus, int *taken)
     }
 }
 
-static int ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
-               const int *descriptors, size_t count, int *taken)
+static int ask(int bus, uint32_t operation, const struct pack *body, const int *descriptors,
+               size_t count, int *taken)
 {
     struct wire_header header = {.version = WIRE_VERSION,
                                  .kind = WIRE_REQUEST,
@@ -142,7 +162,7 @@ static int ask(const char *session, const char *name, uint32_t operation, const 
                                  .tag = 1,
                                  .length = (uint32_t)body->length,
                                  .descriptors = (uint16_t)count};
-    int bus = bus_connect(session, name), error;
+    int error;
 
     if (bus < 0)
         return errno;
@@ -156,12 +176,21 @@ static int ask(const char *session, const char *name, uint32_t operation, const 
 int bus_ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
             const int *descriptors, size_t count)
 {
-    return ask(session, name, operation, body, descriptors, count, NULL);
+    return ask(bus_connect(session, name), operation, body, descriptors, count, NULL);
 }
 
 int bus_ask_for(const char *session, const char *name, uint32_t operation, const struct pack *body,
                 int *taken)
 {
     *taken = -1;
-    return ask(session, name, operation, body, NULL, 0, taken);
+    return ask(bus_connect(session, name), operation, body, NULL, 0, taken);
+}
+
+int bus_ask_named(const char *session, const char *name, const char *own, uint32_t operation,
+                  const struct pack *body)
+{
+    int error = ask(bus_connect_named(session, name, own), operation, body, NULL, 0, NULL);
+
+    unlink(own);
+    return error;
 }

@@ -19,6 +19,8 @@ void pack_part(struct pack *pack, unsigned field, const struct pack *part);
 
 /* Connect to the server NAME of a session and shake hands. A descriptor, or -1 with errno. */
 int bus_connect(const char *session, const char *name);
+/* The same by a socket that has a name already: a path. */
+int bus_connect_named(const char *session, const char *name, const char *own);
 /* Send a header and what follows; with descriptors. -1 with errno. */
 int bus_send(int bus, const struct wire_header *header, const void *body, size_t length,
              const int *descriptors, size_t count);
@@ -30,6 +32,9 @@ int bus_reply(int bus, int *taken);
 /* Ask: connect, send one request, and say what came of it: 0 or an errno. */
 int bus_ask(const char *session, const char *name, uint32_t operation, const struct pack *body,
             const int *descriptors, size_t count);
+/* The same by a socket of that name. */
+int bus_ask_named(const char *session, const char *name, const char *own, uint32_t operation,
+                  const struct pack *body);
 /* The same, and what comes with the answer. */
 int bus_ask_for(const char *session, const char *name, uint32_t operation, const struct pack *body,
                 int *taken);

@@ -388,6 +388,36 @@ static void by_space(const struct outside *outside, struct trial *trial)
                 "made a name space of its own");
 }
 
+/* By a socket that has a name: for whom it was connected can't be said by that then. */
+static void by_named_space(const struct outside *outside, struct trial *trial)
+{
+    struct pack body = {.length = 0};
+    char own[PATH_MAX];
+
+    if (!session_there(outside, trial))
+        return;
+    tell_answer(trial,
+                bus_ask_named(outside->session, "fs", path_of_own(own, outside, trial, ""),
+                              ASK_SPACE_MAKE, &body),
+                "made a name space of its own");
+}
+
+/* The same, asking for a process to be signalled. */
+static void by_named_kill(const struct outside *outside, struct trial *trial)
+{
+    struct pack body = {.length = 0};
+    char own[PATH_MAX];
+
+    if (!session_there(outside, trial))
+        return;
+    pack_number(&body, 1, outside->target);
+    pack_number(&body, 2, SIGUSR1);
+    tell_answer(trial,
+                bus_ask_named(outside->session, "proc", path_of_own(own, outside, trial, ""),
+                              ASK_KILL, &body),
+                "signalled what is not of its tree");
+}
+
 static void by_grant(const struct outside *outside, struct trial *trial)
 {
     struct pack body = {.length = 0};
@@ -495,6 +525,8 @@ static const struct way ways[] = {
     {"passive-node", by_passive_node, true},
     {"ask-bind", by_bind, true},
     {"ask-space", by_space, true},
+    {"named-ask-space", by_named_space, true},
+    {"named-ask-kill", by_named_kill, true},
     {"ask-network", by_grant, true},
     {"ask-kill", by_kill, true},
     /* The last: natively there is no session after it. */
