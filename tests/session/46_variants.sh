@@ -162,5 +162,21 @@ again 'memory read by ancestors only' 45_trap_walks "$refuse" reading --
 
 # In another session, all of it.
 PARTS="bash make python" again 'in a session' 20_programs hirsel run --
-again 'in a session' 45_trap_walks hirsel run --
+program walker walker gcc -static
+hirsel start outer
+rm -rf "$PLACE" # its nodes would be news to the reference walk
+mkdir -p walk outer hidden
+hirsel bind --session outer "$WORK/inner" "$WORK/outer"
+hirsel bind --session outer --hide "$WORK/hidden"
+for agents in "$BARE/walker,python" python,python; do
+    if timeout 100 python3 "$SOURCE/tests/session/walks/compare.py" "$WORK/walk" --seed 19 --queries 1500 \
+        --around outer --agents "$agents" >out 2>&1; then
+        ok "in a session: $(sed -n 's/^# //p' out)"
+    else
+        not_ok "in a session: a walk by $agents"
+        grep -av ': up;' out | head -40 | cut -c1-600
+    fi
+    chmod -R u+rwX walk && rm -rf walk/w19
+done
+session_stop outer
 finish

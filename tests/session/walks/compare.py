@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random walks in a session, compared with a slow reference walk outside of it.
 
-    compare.py DIRECTORY [--seed N] [--queries N] [--native] [--agents WHO,WHO]
+    compare.py DIRECTORY [--seed N] [--queries N] [--native] [--agents WHO,WHO] [--around NAME]
 
 Makes a tree and a table of names by chance, opens a session with it, and has two processes in the
 session ask for thousands of paths; each answer must be the reference's. What changes the tree is
@@ -383,6 +383,7 @@ def main():
     parser.add_argument("--no-shadows", action="store_true")
     parser.add_argument("--no-translators", action="store_true")
     parser.add_argument("--agents", default="python,python")
+    parser.add_argument("--around", help="a session in which the agents' own one is joined")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
 
@@ -395,6 +396,8 @@ def main():
         entries = world.entries
         subprocess.run(["hirsel", "start", name], check=True)
         command = ["hirsel", "run", "--session", name, "--"]
+        if options.around:
+            command = ["hirsel", "run", "--session", options.around, "--"] + command
         for words in world.commands:
             subprocess.run(["hirsel", words[0], "--session", name] + words[1:], check=True)
         for path, tree, active in world.nodes:
