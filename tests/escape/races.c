@@ -377,6 +377,9 @@ static bool try_connect(const struct outside *outside, struct swing *swing)
         getpeername(descriptor, (struct sockaddr *)&peer, &length) == 0 &&
         ntohs(peer.sin_port) == outside->port;
 
+    /* The target's word: it keeps pace, or its queue would be full. */
+    if (peer.sin_port != 0)
+        descriptor_tells(descriptor);
     if (descriptor >= 0)
         close(descriptor);
     return out;

@@ -289,10 +289,15 @@ static bool door_answer(struct target *target, enum door door)
         return true;
     case DOOR_TCP:
     case DOOR_TCP6:
-    case DOOR_ALLOWED:
     case DOOR_LOCAL:
     case DOOR_ABSTRACT:
         stream_answer(target, descriptor, door == DOOR_LOCAL || door == DOOR_ABSTRACT);
+        break;
+    case DOOR_ALLOWED:
+        /* It tells nothing: who is here came by an allowed way. */
+        descriptor = accept4(descriptor, NULL, NULL, SOCK_CLOEXEC);
+        if (descriptor >= 0)
+            close(descriptor);
         break;
     case DOOR_QUEUE: {
         char message[16384];
