@@ -168,8 +168,12 @@ static long local_connect(struct worker *worker, long descriptor,
         result = hold_take_unseen(worker, &hold);
     if (result < 0)
         return result;
-    result = is_servers(worker, &hold) ? caller_tell(worker, descriptor)
-                                       : hold_allows(worker, &hold, FENCE_WRITE);
+    if (is_servers(worker, &hold))
+        result = caller_tell(worker, descriptor);
+    else if (text_below(hold.real, strlen(hold.real), worker->session, strlen(worker->session)))
+        result = -EACCES; /* a translator hears fs alone */
+    else
+        result = hold_allows(worker, &hold, FENCE_WRITE);
     if (result < 0 && !fence_policy_shows(&worker->policy->rules, hold.real))
         result = -ENOENT;
     if (result == 0) {
