@@ -100,6 +100,17 @@ hirsel run --session play --namespace bad -- true 2>err
 if [[ $(wc -l <err) == 1 ]] && grep -q 'bad' err && grep -q '1' err; then ok 'is told in one line, with where'; else not_ok 'is told in one line, with where' && show err; fi
 status_is 'a namespace file that is not there' 125 hirsel run --namespace none -- true
 
+# What does not hold is said as long as it does not.
+hirsel run --session work --no-trap -- sh -c 'echo up >untrapped.up; until [ -e untrapped.go ]; do sleep 0.02; done' &
+holder=$!
+await 10 test -s untrapped.up
+hirsel list >list
+if grep -w work list | grep -q 'without the trap server'; then ok 'list tells of a tree without the trap server'; else not_ok 'list tells of a tree without the trap server' && show list; fi
+touch untrapped.go
+wait $holder
+complete() { ! hirsel list | grep -w work | grep -q incomplete; }
+check 'and no longer when it has ended' await 5 complete
+
 # ps, kill, log.
 hirsel run --session work -- sh -c 'exec sleep 1000' &
 sleeper=$!
