@@ -341,6 +341,55 @@ START_TEST(descriptors_of_the_starter)
 }
 END_TEST
 
+/* A whole installation of one's own, but that its trap server is this script; NULL: it has none. */
+static void trap_replace(const char *script)
+{
+    char command[2 * PATH_MAX];
+    int trap;
+
+    snprintf(command, sizeof command,
+             "set -e; from=$(dirname \"$(dirname %.200s)\"); rm -rf i; mkdir -p i;"
+             "cp -a \"$from\"/{bin,lib,libexec} i; rm -f i/libexec/hirsel/trap",
+             stage()->program);
+    setenv("SCRIPT", command, 1);
+    ck_assert_int_eq(system("bash -c \"$SCRIPT\""), 0);
+    if (script != NULL) {
+        trap = open("i/libexec/hirsel/trap", O_CREAT | O_WRONLY | O_TRUNC, 0755);
+        ck_assert_int_eq(write(trap, script, strlen(script)), (ssize_t)strlen(script));
+        close(trap);
+    }
+    snprintf(stage()->program, sizeof stage()->program, "%s/i/bin/hirsel", stage()->directory);
+}
+
+/* The command runs, once; the user is told, once. */
+static void untrapped_run(void)
+{
+    ck_assert_int_eq(stage_run("run", "--", "sh", "-c", "echo once; exit 3", NULL), 3);
+    ck_assert_str_eq(stage()->output, "once\n");
+    ck_assert_ptr_nonnull(strstr(stage()->errors, "not retargeted"));
+    ck_assert_ptr_eq(strchr(stage()->errors, '\n'), strrchr(stage()->errors, '\n'));
+    ck_assert_int_eq(stage_run("run", "--no-trap", "--", "sh", "-c", "exit 4", NULL), 4);
+    ck_assert_str_eq(stage()->errors, "");
+    /* What can't be held does not run. */
+    ck_assert_int_eq(stage_run("run", "--confine", "--", "touch", "ran", NULL), 125);
+    ck_assert_ptr_nonnull(strstr(stage()->errors, "cannot confine"));
+    ck_assert_int_ne(access("ran", F_OK), 0);
+}
+
+START_TEST(no_trap_server)
+{
+    trap_replace(NULL);
+    untrapped_run();
+}
+END_TEST
+
+START_TEST(a_trap_server_that_does_not_start)
+{
+    trap_replace("#!/bin/sh\nexit 3\n");
+    untrapped_run();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("session_life");
@@ -366,6 +415,8 @@ int main(void)
     tcase_add_test(cases, a_server_that_does_not_start);
     tcase_add_test(cases, a_part_that_is_missing);
     tcase_add_test(cases, descriptors_of_the_starter);
+    tcase_add_test(cases, no_trap_server);
+    tcase_add_test(cases, a_trap_server_that_does_not_start);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
