@@ -31,11 +31,24 @@ static unsigned workers_waiting(const struct worker *worker)
     for (unsigned i = 0; i < WORKERS_MAX; i++) {
         const struct slot *slot = &worker->journal->slots[i];
 
-        if (__atomic_load_n(&slot->worker, __ATOMIC_RELAXED) != 0 &&
+        if (__atomic_load_n(&slot->worker, __ATOMIC_SEQ_CST) != 0 &&
             __atomic_load_n(&slot->notification.id, __ATOMIC_RELAXED) == 0)
             waiting++;
     }
     return waiting;
+}
+
+/* Whether the others are enough. Several may ask themselves at the same time: who goes is no longer
+ * counted, and comes back if too few are left then. */
+static bool leaves(const struct worker *worker)
+{
+    if (workers_waiting(worker) <= WAITING_ENOUGH)
+        return false;
+    __atomic_store_n(&worker->slot->worker, 0, __ATOMIC_SEQ_CST);
+    if (workers_waiting(worker) >= WAITING_ENOUGH)
+        return true;
+    __atomic_store_n(&worker->slot->worker, getpid(), __ATOMIC_SEQ_CST);
+    return false;
 }
 
 static void slot_clear(struct slot *slot)
@@ -188,7 +201,7 @@ int worker_run(struct worker *worker)
         slot_answer(worker);
     }
     for (;;) {
-        if (worker->index >= WAITING_ENOUGH && workers_waiting(worker) > WAITING_ENOUGH)
+        if (worker->index >= WAITING_ENOUGH && leaves(worker))
             return 0;
         if (ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_RECV, &slot->notification) != 0) {
             /* ENOENT: the caller was killed before it could be told of, or nobody is left. */
