@@ -9,7 +9,7 @@
 
 #include <linux/seccomp.h>
 
-#define WORKERS_MAX 16
+#define WORKERS_MAX 64
 #define CALLS_COUNTED 512
 #define JOURNAL_SIZE 65536
 

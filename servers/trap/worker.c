@@ -24,28 +24,28 @@ static struct call_count *count_of(const struct worker *worker, int number)
     return &worker->journal->counts[at];
 }
 
-static unsigned workers_waiting(const struct worker *worker)
+static bool slot_waits(const struct slot *slot)
 {
-    unsigned waiting = 0;
+    return __atomic_load_n(&slot->worker, __ATOMIC_SEQ_CST) != 0 &&
+           __atomic_load_n(&slot->notification.id, __ATOMIC_RELAXED) == 0;
+}
 
-    for (unsigned i = 0; i < WORKERS_MAX; i++) {
-        const struct slot *slot = &worker->journal->slots[i];
-
-        if (__atomic_load_n(&slot->worker, __ATOMIC_SEQ_CST) != 0 &&
-            __atomic_load_n(&slot->notification.id, __ATOMIC_RELAXED) == 0)
-            waiting++;
-    }
-    return waiting;
+/* Whether at least so many workers wait. */
+static bool workers_wait(const struct worker *worker, unsigned wanted)
+{
+    for (unsigned i = 0; i < WORKERS_MAX && wanted > 0; i++)
+        wanted -= slot_waits(&worker->journal->slots[i]);
+    return wanted == 0;
 }
 
 /* Whether the others are enough. Several may ask themselves at the same time: who goes is no longer
  * counted, and comes back if too few are left then. */
 static bool leaves(const struct worker *worker)
 {
-    if (workers_waiting(worker) <= WAITING_ENOUGH)
+    if (!workers_wait(worker, WAITING_ENOUGH + 1))
         return false;
     __atomic_store_n(&worker->slot->worker, 0, __ATOMIC_SEQ_CST);
-    if (workers_waiting(worker) >= WAITING_ENOUGH)
+    if (workers_wait(worker, WAITING_ENOUGH))
         return true;
     __atomic_store_n(&worker->slot->worker, getpid(), __ATOMIC_SEQ_CST);
     return false;
@@ -176,7 +176,7 @@ static void busy_tell(const struct worker *worker)
 {
     char word = WORD_BUSY;
 
-    if (workers_waiting(worker) > 0 ||
+    if (workers_wait(worker, 1) ||
         __atomic_exchange_n(&worker->journal->busy_told, 1, __ATOMIC_RELAXED) != 0)
         return;
     if (write(worker->words, &word, 1) != 1)
