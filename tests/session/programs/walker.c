@@ -373,7 +373,9 @@ static int do_realpath(const struct request *request)
     char *found = realpath(text_of(request, "path"), NULL);
     if (!found)
         return -1;
-    int failed = answer_text(found, strlen(found));
+    /* musl keeps two slashes at the start, as POSIX allows. */
+    const char *name = found[0] == '/' && found[1] == '/' ? found + 1 : found;
+    int failed = answer_text(name, strlen(name));
     free(found);
     return failed;
 }
