@@ -81,7 +81,11 @@ int asker_arrival(struct port *port, uint64_t *space, void *context)
         return ENOMEM;
     asker->fs = server->state;
     asker->pid = port_peer(port).pid;
-    tree = tree_of(server, asker->pid);
+    tree = tree_of_asker(server, asker->pid);
+    if (tree && tree->space == TREE_NOBODY) {
+        free(asker);
+        return ESRCH;
+    }
     if (tree) {
         asker->in_tree = true;
         asker->space = tree->space;

@@ -67,6 +67,10 @@ struct tree {
     size_t policy_length;
 };
 const struct tree *tree_of(struct server *server, pid_t pid);
+/* The same of one who asks. Who is gone can't be placed, and may have been confined: where anything
+ * is, he is taken for confined to nothing, in a name space that there is not (TREE_NOBODY). */
+#define TREE_NOBODY UINT64_MAX
+const struct tree *tree_of_asker(struct server *server, pid_t pid);
 size_t tree_list(struct server *server, const struct tree **trees);
 /* Told when a tree has come, before its root goes on. */
 void tree_on_added(struct server *server, void (*added)(struct server *, const struct tree *));

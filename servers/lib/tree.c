@@ -109,19 +109,44 @@ static const struct tree *root_find(struct server *server, pid_t pid, uint64_t s
     return NULL;
 }
 
-const struct tree *tree_of(struct server *server, pid_t pid)
+/* NULL with *gone: a process on the way up is gone, or the way has no end. */
+static const struct tree *tree_climb(struct server *server, pid_t pid, bool *gone)
 {
+    *gone = false;
     for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
         pid_t parent;
         uint64_t start_time;
         const struct tree *root;
 
-        if (process_stat(pid, &parent, &start_time) != 0)
+        *gone = process_stat(pid, &parent, &start_time) != 0;
+        if (*gone)
             return NULL;
         root = root_find(server, pid, start_time);
         if (root != NULL)
             return root;
         pid = parent;
     }
+    *gone = pid > 1;
     return NULL;
+}
+
+const struct tree *tree_of(struct server *server, pid_t pid)
+{
+    bool gone;
+
+    return tree_climb(server, pid, &gone);
+}
+
+const struct tree *tree_of_asker(struct server *server, pid_t pid)
+{
+    static const struct tree nobody = {.space = TREE_NOBODY, .confined = true};
+    const struct server_frame *frame = server->frame;
+    bool gone;
+    const struct tree *tree = tree_climb(server, pid, &gone);
+
+    if (tree == NULL && gone)
+        for (size_t i = 0; i < frame->tree_count; i++)
+            if (frame->trees[i].confined)
+                return &nobody;
+    return tree;
 }

@@ -35,14 +35,14 @@ static bool is_translator(const struct net *net, pid_t pid)
 
 uint64_t space_of(const struct net *net, pid_t pid)
 {
-    const struct tree *tree = tree_of(net->server, pid);
+    const struct tree *tree = tree_of_asker(net->server, pid);
 
     return tree == NULL ? 0 : tree->space;
 }
 
 static int grant_allowed(const struct net *net, pid_t caller, uint64_t space, uint32_t mode)
 {
-    const struct tree *tree = tree_of(net->server, caller);
+    const struct tree *tree = tree_of_asker(net->server, caller);
     struct space_net own;
     int error;
 

@@ -25,7 +25,7 @@ static void list(struct port *port, ProtobufCMessage *request, struct msg *raw, 
 /* A confined program signals what is confined with it, but for the root of its tree. */
 static bool kill_allowed(struct server *server, pid_t asker, pid_t wanted)
 {
-    const struct tree *own = tree_of(server, asker);
+    const struct tree *own = tree_of_asker(server, asker);
     const struct tree *other;
 
     if (own == NULL || !own->confined)
