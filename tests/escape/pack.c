@@ -83,6 +83,39 @@ static int name_give(int bus, const char *own)
     return bind(bus, (struct sockaddr *)&address, sizeof address);
 }
 
+int bus_socket(void)
+{
+    return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+}
+
+int bus_reach(int bus, const char *session, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", session, name) >=
+        sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return connect(bus, (struct sockaddr *)&address, sizeof address);
+}
+
+int bus_greet(int bus)
+{
+    struct wire_header header = {
+        .version = WIRE_VERSION, .kind = WIRE_HELLO, .length = sizeof(struct wire_hello)};
+    struct wire_hello hello = {.version_min = WIRE_VERSION, .version_max = WIRE_VERSION};
+    struct pollfd waiting = {.fd = bus, .events = POLLIN};
+    char answer[256];
+
+    if (bus_send(bus, &header, &hello, sizeof hello, NULL, 0) != 0)
+        return -1;
+    if (poll(&waiting, 1, ANSWER_MILLISECONDS) == 1 && recv(bus, answer, sizeof answer, 0) > 0)
+        return 0;
+    errno = ECONNRESET;
+    return -1;
+}
+
 int bus_connect(const char *session, const char *name)
 {
     return bus_connect_named(session, name, NULL);
@@ -90,32 +123,16 @@ int bus_connect(const char *session, const char *name)
 
 int bus_connect_named(const char *session, const char *name, const char *own)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct wire_header header = {
-        .version = WIRE_VERSION, .kind = WIRE_HELLO, .length = sizeof(struct wire_hello)};
-    struct wire_hello hello = {.version_min = WIRE_VERSION, .version_max = WIRE_VERSION};
-    char answer[256];
-    struct pollfd waiting;
-    int bus = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int bus = bus_socket(), error;
 
     if (bus < 0)
         return -1;
-    if (own != NULL && name_give(bus, own) != 0)
-        goto fail;
-    if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", session, name) >=
-        sizeof address.sun_path) {
-        errno = ENAMETOOLONG;
-        goto fail;
-    }
-    if (connect(bus, (struct sockaddr *)&address, sizeof address) != 0 ||
-        bus_send(bus, &header, &hello, sizeof hello, NULL, 0) != 0)
-        goto fail;
-    waiting = (struct pollfd){.fd = bus, .events = POLLIN};
-    if (poll(&waiting, 1, ANSWER_MILLISECONDS) == 1 && recv(bus, answer, sizeof answer, 0) > 0)
+    if ((own == NULL || name_give(bus, own) == 0) && bus_reach(bus, session, name) == 0 &&
+        bus_greet(bus) == 0)
         return bus;
-    errno = ECONNRESET;
-fail:
+    error = errno;
     close(bus);
+    errno = error;
     return -1;
 }
 
@@ -193,4 +210,9 @@ int bus_ask_named(const char *session, const char *name, const char *own, uint32
 
     unlink(own);
     return error;
+}
+
+int bus_ask_on(int bus, uint32_t operation, const struct pack *body)
+{
+    return ask(bus, operation, body, NULL, 0, NULL);
 }

@@ -21,6 +21,12 @@ void pack_part(struct pack *pack, unsigned field, const struct pack *part);
 int bus_connect(const char *session, const char *name);
 /* The same by a socket that has a name already: a path. */
 int bus_connect_named(const char *session, const char *name, const char *own);
+/* The same in parts: a socket; its connection, by whichever thread; the handshake. 0 or -1. */
+int bus_socket(void);
+int bus_reach(int bus, const char *session, const char *name);
+int bus_greet(int bus);
+/* Ask on a connection: 0 or an errno. Closes it. */
+int bus_ask_on(int bus, uint32_t operation, const struct pack *body);
 /* Send a header and what follows; with descriptors. -1 with errno. */
 int bus_send(int bus, const struct wire_header *header, const void *body, size_t length,
              const int *descriptors, size_t count);

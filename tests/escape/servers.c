@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -418,6 +419,91 @@ static void by_named_kill(const struct outside *outside, struct trial *trial)
                 "signalled what is not of its tree");
 }
 
+/* Connected by threads that are gone when the server comes to look who they were. */
+#define GONE_AT_ONCE 16
+#define GONE_TRIES 60
+
+struct gone {
+    const char *session, *server;
+    int bus;
+};
+
+static void *gone_connect(void *context)
+{
+    struct gone *gone = context;
+
+    if (bus_reach(gone->bus, gone->session, gone->server) != 0) {
+        close(gone->bus);
+        gone->bus = -1;
+    }
+    return NULL;
+}
+
+static void ask_gone(const struct outside *outside, struct trial *trial, const char *server,
+                     uint32_t operation, const struct pack *body, const char *gain)
+{
+    struct gone gone[GONE_AT_ONCE];
+    pthread_t threads[GONE_AT_ONCE];
+    unsigned asked = 0;
+    int error = ENOTCONN;
+
+    if (!session_there(outside, trial))
+        return;
+    for (unsigned try = 0; try < GONE_TRIES && trial->outcome != OUTCOME_ESCAPED; try++) {
+        bool started[GONE_AT_ONCE];
+
+        for (size_t i = 0; i < GONE_AT_ONCE; i++) {
+            gone[i] = (struct gone){outside->session, server, bus_socket()};
+            started[i] = pthread_create(&threads[i], NULL, gone_connect, &gone[i]) == 0;
+        }
+        for (size_t i = 0; i < GONE_AT_ONCE; i++)
+            if (started[i])
+                pthread_join(threads[i], NULL);
+        for (size_t i = 0; i < GONE_AT_ONCE; i++) {
+            if (gone[i].bus < 0 || !started[i] || bus_greet(gone[i].bus) != 0) {
+                close(gone[i].bus);
+                continue;
+            }
+            asked++;
+            error = bus_ask_on(gone[i].bus, operation, body);
+            if (error == 0)
+                tell_escaped(trial, "%s, asked as number %u", gain, asked);
+        }
+    }
+    tell_held(trial, "asked %u times: %s", asked, strerror(error));
+}
+
+static void by_gone_space(const struct outside *outside, struct trial *trial)
+{
+    struct pack body = {.length = 0};
+
+    ask_gone(outside, trial, "fs", ASK_SPACE_MAKE, &body, "made a name space of its own");
+}
+
+static void by_gone_kill(const struct outside *outside, struct trial *trial)
+{
+    struct pack body = {.length = 0};
+
+    pack_number(&body, 1, outside->target);
+    pack_number(&body, 2, SIGUSR1);
+    ask_gone(outside, trial, "proc", ASK_KILL, &body, "signalled what is not of its tree");
+}
+
+static void by_gone_grant(const struct outside *outside, struct trial *trial)
+{
+    struct pack body = {.length = 0};
+
+    ask_gone(outside, trial, "net", ASK_GRANT, &body, "changed the network");
+}
+
+static void by_gone_tree(const struct outside *outside, struct trial *trial)
+{
+    struct pack body = {.length = 0};
+
+    pack_number(&body, 3, 0);
+    ask_gone(outside, trial, "init", ASK_TREE_OPEN, &body, "is the root of a tree");
+}
+
 static void by_grant(const struct outside *outside, struct trial *trial)
 {
     struct pack body = {.length = 0};
@@ -527,6 +613,10 @@ static const struct way ways[] = {
     {"ask-space", by_space, true},
     {"named-ask-space", by_named_space, true},
     {"named-ask-kill", by_named_kill, true},
+    {"gone-ask-space", by_gone_space, true},
+    {"gone-ask-kill", by_gone_kill, true},
+    {"gone-ask-network", by_gone_grant, true},
+    {"gone-new-tree", by_gone_tree, false},
     {"ask-network", by_grant, true},
     {"ask-kill", by_kill, true},
     /* The last: natively there is no session after it. */
