@@ -94,6 +94,9 @@ static long link_held(struct worker *worker, const struct hold *hold)
 
     if ((int)call->given[shape->path + 2] <= 0)
         return -EINVAL;
+    /* Of what is held the kernel would say what it says of an empty path. realpath goes by this. */
+    if (!S_ISLNK(hold->status.st_mode))
+        return call->paths[0][0] != '\0' ? -EINVAL : -ENOENT;
     /* procfs's "self" is whoever asks. */
     if (strcmp(hold->real, "/proc/self") == 0 || strcmp(hold->real, "/proc/thread-self") == 0) {
         char text[64];
@@ -229,21 +232,13 @@ static unsigned access_of_open(unsigned flags)
  * it is looked at, and must be of the same file. */
 static bool is_own_descriptor(struct worker *worker, unsigned flags, const struct hold *hold)
 {
-    const struct walk *walk = &worker->walk;
-    const char *rest = walk->host + strlen(worker->client.process);
     struct stat status;
-    uint64_t number;
     bool same;
-    int file, own;
+    int file, own, number;
 
-    if (!text_begins(walk->host, walk->host_length, worker->client.process,
-                     strlen(worker->client.process)) ||
-        strncmp(rest, "/fd/", 4) != 0)
+    if (!hold_is_own(worker, &number))
         return false;
-    rest += 4;
-    if (!text_get_number(&rest, &number) || *rest != '\0' || number > INT_MAX)
-        return false;
-    file = (int)client_descriptor(&worker->client, (int)number);
+    file = (int)client_descriptor(&worker->client, number);
     if (file < 0)
         return false;
     own = fcntl(file, F_GETFL);
@@ -271,8 +266,9 @@ static long open_held(struct worker *worker, unsigned flags, const struct hold *
     if (!slash_holds(&worker->walk, hold) ||
         ((flags & O_DIRECTORY) && !S_ISDIR(hold->status.st_mode)))
         return -ENOTDIR;
+    /* libc's fchmodat opens a symlink itself, and says so of it. */
     if (S_ISLNK(hold->status.st_mode))
-        return -ELOOP;
+        return (act_open_flags(&worker->call) & O_PATH) ? -EOPNOTSUPP : -ELOOP;
     if (worker->walk.read_only && (access_of_open(flags) & FENCE_WRITE))
         return -EROFS;
     descriptor =

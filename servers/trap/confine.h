@@ -28,6 +28,8 @@ long hold_take_unseen(struct worker *worker, struct hold *hold);
 long hold_take_parent(struct worker *worker, struct hold *hold);
 /* Hold what the caller's descriptor is open on. */
 long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *hold);
+/* Whether the worker's walk stands at the name that procfs gives to a descriptor of the caller. */
+bool hold_is_own(const struct worker *worker, int *number);
 void hold_give(struct hold *hold);
 /* Whether the policy allows this `access` there. 0 or -EACCES. */
 long hold_allows(const struct worker *worker, const struct hold *hold, unsigned access);

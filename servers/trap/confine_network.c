@@ -133,6 +133,15 @@ static bool is_servers(const struct worker *worker, const struct hold *hold)
     return false;
 }
 
+/* Whether it is the session's, and not what confined trees make in their TMPDIR. */
+static bool is_sessions(const struct worker *worker, const struct hold *hold)
+{
+    size_t length = strlen(worker->session);
+
+    return text_below(hold->real, strlen(hold->real), worker->session, length) &&
+           strncmp(hold->real + length, "/scratch/", sizeof "/scratch/" - 1) != 0;
+}
+
 /* The session's servers ask the kernel who connected, and that would be us: the socket's own name
  * says for whom. */
 static long caller_tell(const struct worker *worker, long descriptor)
@@ -170,7 +179,7 @@ static long local_connect(struct worker *worker, long descriptor,
         return result;
     if (is_servers(worker, &hold))
         result = caller_tell(worker, descriptor);
-    else if (text_below(hold.real, strlen(hold.real), worker->session, strlen(worker->session)))
+    else if (is_sessions(worker, &hold))
         result = -EACCES; /* a translator hears fs alone */
     else
         result = hold_allows(worker, &hold, FENCE_WRITE);
@@ -192,12 +201,84 @@ static long local_connect(struct worker *worker, long descriptor,
     return result;
 }
 
+/* What is to be bound. */
+struct binding {
+    int descriptor;
+    int directory; /* the caller's current one, where the path begins there */
+    int parent;    /* where the socket is to be made, held */
+    mode_t mask;
+    bool far; /* `path` leads there, but through names that may lead elsewhere by now */
+    const char *path;
+    volatile long result;
+};
+
+/* The kernel tells a socket's name as it was given, so it must be given as the caller did. Landlock
+ * sees to it that the name leads to what is held, or to nothing. */
+static long binding_fence(const struct binding *binding)
+{
+    struct fence_landlock fence;
+    int error = fence_landlock_begin(&fence, FENCE_HOLD_FILES);
+
+    if (error == 0)
+        error = fence_landlock_allow_at(&fence, binding->parent, FENCE_WRITE);
+    if (error != 0) {
+        fence_landlock_end(&fence);
+        return -error;
+    }
+    return -fence_landlock_enforce(&fence);
+}
+
+static long binding_run(const struct binding *binding)
+{
+    struct sockaddr_un here = {.sun_family = AF_UNIX};
+    size_t length = strlen(binding->path);
+    long result = 0;
+
+    if (length >= sizeof here.sun_path)
+        return -ENAMETOOLONG;
+    if (fchdir(binding->far ? binding->directory : binding->parent) != 0)
+        return -errno;
+    if (binding->far)
+        result = binding_fence(binding);
+    if (result < 0)
+        return result;
+    memcpy(here.sun_path, binding->path, length);
+    umask(binding->mask);
+    return bind(binding->descriptor, (const struct sockaddr *)&here,
+                (socklen_t)(PATH_START + length + 1)) == 0
+               ? 0
+               : -errno;
+}
+
+/* In a process of its own: what it gives up and where it goes is its own. vfork, as its end is
+ * nobody's to wait for here. */
+static long binding_make(struct binding *binding)
+{
+    pid_t pid = vfork();
+
+    if (pid == 0) {
+        binding->result = binding_run(binding);
+        _exit(0);
+    }
+    return pid < 0 ? -errno : binding->result;
+}
+
+static long current_directory(const struct worker *worker)
+{
+    char path[64];
+    int descriptor;
+
+    snprintf(path, sizeof path, "%s/cwd", worker->client.process);
+    descriptor = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
 static long local_bind(struct worker *worker, long descriptor,
                        const struct sockaddr_storage *address, long length)
 {
-    struct sockaddr_un here = {.sun_family = AF_UNIX};
+    struct sockaddr_un given = {0};
+    struct binding binding = {.descriptor = (int)descriptor, .path = given.sun_path, .far = true};
     struct hold parent;
-    mode_t before;
     long mask, result = path_walk(worker, address, length, true);
 
     if (result == 0 && worker->walk.end != END_NAME)
@@ -212,21 +293,25 @@ static long local_bind(struct worker *worker, long descriptor,
         return result;
     result = hold_allows(worker, &parent, FENCE_WRITE);
     mask = client_status(&worker->client, "Umask", 8);
-    if (result == 0 && (mask < 0 || strlen(parent.name) >= sizeof here.sun_path))
-        result = mask < 0 ? -ESRCH : -ENAMETOOLONG;
-    /* In the directory that is held: what its name leads to by now may be another. */
-    if (result == 0 && fchdir(parent.descriptor) != 0)
-        result = -errno;
-    if (result == 0) {
-        strcpy(here.sun_path, parent.name);
-        before = umask((mode_t)mask);
-        result = bind((int)descriptor, (const struct sockaddr *)&here,
-                      (socklen_t)(PATH_START + strlen(parent.name) + 1)) == 0
-                     ? 0
-                     : -errno;
-        umask(before);
-        if (chdir("/") != 0)
-            result = -errno;
+    if (result == 0 && mask < 0)
+        result = -ESRCH;
+    if (result == 0)
+        result = current_directory(worker);
+    if (result >= 0) {
+        binding.directory = (int)result;
+        binding.parent = parent.descriptor;
+        binding.mask = (mode_t)mask;
+        memcpy(&given, address, (size_t)length);
+        /* Where only the session's names lead there: as the shim, by the host's name. */
+        if (worker->walk.touched)
+            binding.path = worker->walk.host;
+        result = worker->policy->landlock > 0 ? binding_make(&binding) : -ENAMETOOLONG;
+        if (result == -ENAMETOOLONG) {
+            binding.far = false;
+            binding.path = parent.name;
+            result = binding_make(&binding);
+        }
+        close(binding.directory);
     }
     hold_give(&parent);
     return result;

@@ -132,6 +132,15 @@ static bool link_shown(const struct worker *worker, const struct hold *hold)
            is_shown(worker, real);
 }
 
+static long found(struct hold *hold)
+{
+    long result = real_find(hold);
+
+    if (result < 0)
+        hold_give(hold);
+    return result;
+}
+
 static long held(struct worker *worker, struct hold *hold)
 {
     long result = real_find(hold);
@@ -159,27 +168,49 @@ static long place_open(struct worker *worker)
     return descriptor >= 0 ? descriptor : errno == ELOOP ? -EACCES : -errno;
 }
 
+bool hold_is_own(const struct worker *worker, int *number)
+{
+    const struct walk *walk = &worker->walk;
+    size_t length = strlen(worker->client.process);
+    const char *rest = walk->host + length;
+    uint64_t value;
+
+    if (!text_begins(walk->host, walk->host_length, worker->client.process, length) ||
+        strncmp(rest, "/fd/", 4) != 0)
+        return false;
+    rest += 4;
+    if (!text_get_number(&rest, &value) || *rest != '\0' || value > INT_MAX)
+        return false;
+    *number = (int)value;
+    return true;
+}
+
+/* What the caller has open is no secret to it, wherever it is. */
+static bool is_open(const struct worker *worker)
+{
+    int number;
+
+    return (worker->walk.options & WALK_FOLLOW) && hold_is_own(worker, &number);
+}
+
 long hold_take(struct worker *worker, struct hold *hold)
 {
     long descriptor = place_open(worker);
 
     hold->missing = false;
     hold->descriptor = (int)descriptor;
+    if (descriptor >= 0 && is_open(worker))
+        return found(hold);
     return descriptor < 0 ? descriptor : held(worker, hold);
 }
 
 long hold_take_unseen(struct worker *worker, struct hold *hold)
 {
-    long result, descriptor = place_open(worker);
+    long descriptor = place_open(worker);
 
     hold->missing = false;
     hold->descriptor = (int)descriptor;
-    if (descriptor < 0)
-        return descriptor;
-    result = real_find(hold);
-    if (result < 0)
-        hold_give(hold);
-    return result;
+    return descriptor < 0 ? descriptor : found(hold);
 }
 
 long hold_take_parent(struct worker *worker, struct hold *hold)
@@ -217,10 +248,7 @@ long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *ho
     hold->descriptor = open(link, O_PATH | O_CLOEXEC);
     if (hold->descriptor < 0)
         return errno == ENOENT ? -EBADF : -errno;
-    long result = real_find(hold);
-    if (result < 0)
-        hold_give(hold);
-    return result;
+    return found(hold);
 }
 
 void hold_give(struct hold *hold)

@@ -1,0 +1,101 @@
+#!/bin/bash
+# timeout: 120
+# Programs that know nothing of it work in a confined tree as they do natively, where all that they
+# work on is the current directory.
+. "$(dirname "$0")/lib.sh"
+
+if ! hirsel run --confine -- true 2>why; then
+    skip "confined programs: $(cat why)"
+    finish
+fi
+session_start
+in_session() {
+    hirsel run --session "$SESSION" --confine -- "$@"
+}
+
+links_work() {
+    mkdir -p a/b && echo text >a/file && ln -s a/file link && ln -s nowhere dangling && ln -s a folder
+    realpath link folder/../a/file a/b/.. && readlink -f link folder/b && readlink a/file
+    readlink '' && readlink a
+    sed -i --follow-symlinks s/text/other/ link && cat a/file && test -L link
+    tar cf all.tar a link dangling folder && mkdir out && tar xpf all.tar -C out && ls out
+    cp -a a link dangling folder copy 2>/dev/null || mkdir copy && cp -a a link dangling folder copy && ls copy
+    python3 -c '
+import os
+print(os.path.realpath("folder/file"), os.path.realpath("/bin/sh"))
+for path in ("a", "a/file", "", "none"):
+    try:
+        os.readlink(path)
+    except OSError as error:
+        print(error)
+try:
+    os.chmod("link", 0o600, follow_symlinks=False)
+except (OSError, NotImplementedError) as error:
+    print(type(error))'
+    rm all.tar
+}
+
+socket_work() {
+    python3 -c '
+import multiprocessing, os, socket, stat, tempfile
+def meet(name):
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(name)
+    server.listen()
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(name)
+    client.send(b"through")
+    print(server.getsockname() == name, client.getpeername() == name, server.accept()[0].recv(9))
+os.umask(0o27)
+os.mkdir("d")
+os.mkdir("e")
+for name in ("name", "d/name", os.getcwd() + "/e/name", "x" * 107):
+    meet(name)
+    print(oct(os.stat(name).st_mode))
+os.chdir("e")
+meet("../d/from")
+meet(tempfile.mkdtemp() + "/there")
+for name in ("name", "none/name", "../d/from/name", "y" * 200):
+    try:
+        socket.socket(socket.AF_UNIX).bind(name)
+    except OSError as error:
+        print(error)
+os.chdir("..")
+with multiprocessing.Manager() as manager:
+    names = manager.dict()
+    names["a"] = 1
+    print(names)'
+}
+
+descriptor_work() {
+    # The file is outside of what it may read; it was given it.
+    cat /dev/stdin && cat /proc/self/fd/0 && cat /dev/fd/0 && stat -Lc %F%s /dev/stdin
+    bash -c 'cat <(echo substituted) && exec 7<&0 && cat /proc/self/fd/7'
+    head -c 4 /dev/stdin >part
+    cp /dev/stdin whole
+}
+
+same 'symlinks and what is none' links_work
+same 'Unix sockets' socket_work
+echo 'given to it' >given
+for how in native session; do
+    rm -rf same && mkdir -p same "$how"
+    work="$(declare -f descriptor_work); cd '$WORK/same' && descriptor_work"
+    if [[ $how == native ]]; then
+        bash -c "$work" <given >"$how/out" 2>&1
+    else
+        (cd same && in_session bash -c "$work") <given >"$how/out" 2>&1
+    fi
+    manifest same >>"$how/out"
+done
+if cmp -s native/out session/out && grep -q 'given to it' native/out; then
+    ok 'what it was given open it can open again'
+else
+    not_ok 'what it was given open it can open again'
+    diff native/out session/out | sed 's/^/#   /'
+fi
+cd same || exit 1
+status_is 'and nothing beside it' 1 in_session cat "$WORK/given"
+cd ..
+session_stop
+finish
