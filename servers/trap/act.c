@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "servers/trap/act.h"
+#include "servers/trap/credentials.h"
 #include "servers/trap/guide.h"
 #include "servers/trap/identity.h"
 #include "servers/trap/swap.h"
@@ -296,6 +297,13 @@ static bool descriptor_is_virtual(struct worker *worker, const struct view *view
            worker->walk.place == PLACE_NODE;
 }
 
+/* What was decided goes for our root. A caller with another one has the kernel's own names. */
+static long elsewhere(const struct worker *worker, long decided)
+{
+    return decided == VERDICT_CONTINUE || client_shares_root(&worker->client) ? decided
+                                                                              : VERDICT_CONTINUE;
+}
+
 static void act_path(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
@@ -333,6 +341,7 @@ static void act_path(struct worker *worker, struct answer *answer)
     } else {
         result = decide_path(worker, &view, 0, &walked);
     }
+    result = elsewhere(worker, result);
     if (result < 0) {
         give(answer, result);
         return;
@@ -353,6 +362,10 @@ static void act_path(struct worker *worker, struct answer *answer)
     }
     if (shape->verb == VERB_CHDIR || shape->verb == VERB_CHROOT) {
         act_move(worker, answer);
+        return;
+    }
+    if (!credentials_take(&worker->client)) {
+        give(answer, -EPERM);
         return;
     }
     if (shape->verb == VERB_OPEN && walked && act_open_waits(worker)) {
@@ -376,6 +389,10 @@ void act_two(struct worker *worker, struct answer *answer)
 
     if (!act_is_still_there(worker)) {
         answer->sent = true;
+        return;
+    }
+    if (!credentials_take(&worker->client)) {
+        give(answer, -EPERM);
         return;
     }
     worker->slot->step = STEP_CHANGING;
@@ -414,7 +431,10 @@ static void act_two_paths(struct worker *worker, struct answer *answer)
             return;
         }
     }
-    act_two(worker, answer);
+    if (client_shares_root(&worker->client))
+        act_two(worker, answer);
+    else
+        proceed(answer);
 }
 
 /* ---- the others ---- */
@@ -438,7 +458,7 @@ void act_execute(struct worker *worker, struct answer *answer)
         proceed(answer);
         return;
     }
-    result = decide_path(worker, &view, 0, &walked);
+    result = elsewhere(worker, decide_path(worker, &view, 0, &walked));
     if (result == VERDICT_CONTINUE) {
         proceed(answer);
         return;
@@ -463,7 +483,7 @@ void act_getcwd(struct worker *worker, struct answer *answer)
     long result;
 
     if (!view.places || walk_descriptor(walk, &the_shim.caller, view.table, AT_FDCWD) < 0 ||
-        !walk->touched) {
+        !walk->touched || !client_shares_root(&worker->client)) {
         proceed(answer);
         return;
     }
@@ -503,6 +523,23 @@ static bool list_is_doubtful(const struct worker *worker, const struct view *vie
     return access(link, W_OK) == 0;
 }
 
+/* Entries as getdents lays them out: as long, the type at their end instead of before the name. */
+static void entries_age(char *entries, long length)
+{
+    const size_t type_at = 2 * sizeof(uint64_t) + sizeof(uint16_t);
+
+    for (long at = 0; at < length;) {
+        char *entry = entries + at;
+        char type = entry[type_at];
+        uint16_t size;
+
+        memcpy(&size, entry + type_at - sizeof size, sizeof size);
+        memmove(entry + type_at, entry + type_at + 1, size - type_at - 1);
+        entry[size - 1] = type;
+        at += size;
+    }
+}
+
 void act_list(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
@@ -529,7 +566,9 @@ void act_list(struct worker *worker, struct answer *answer)
     /* The same open file: its position is the caller's too. */
     call->arguments[0] = descriptor;
     identity_be_self();
-    result = list_call(call->number, call->arguments);
+    result = list_call(SYS_getdents64, call->arguments);
+    if (call->number == SYS_getdents)
+        entries_age((char *)call->arguments[1], result);
     identity_become(worker->client.process, &worker->slot->request);
     close((int)descriptor);
     give(answer, call_return(call, &worker->client, result));
@@ -551,6 +590,10 @@ void act(struct worker *worker, struct answer *answer)
     struct call *call = &worker->call;
 
     call_begin(call, &worker->slot->notification);
+    if (call->number == SYS_getdents) {
+        act_list(worker, answer);
+        return;
+    }
     if (!call_is_known(call->number)) {
         proceed(answer);
         return;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -185,6 +186,41 @@ long client_text(struct client *client, char *to, uint64_t from, size_t size)
         done += (size_t)got;
     }
     return -ENAMETOOLONG;
+}
+
+/* Of a process's "/": its mount name space and where in it. */
+struct root {
+    dev_t device;
+    ino_t inode;
+    ino_t space;
+};
+
+static bool root_read(const char *process, struct root *root)
+{
+    char path[48];
+    struct stat status;
+
+    snprintf(path, sizeof path, "%s/root", process);
+    if (stat(path, &status) != 0)
+        return false;
+    root->device = status.st_dev;
+    root->inode = status.st_ino;
+    snprintf(path, sizeof path, "%s/ns/mnt", process);
+    if (stat(path, &status) != 0)
+        return false;
+    root->space = status.st_ino;
+    return true;
+}
+
+bool client_shares_root(const struct client *client)
+{
+    static struct root own;
+    struct root its;
+
+    if (own.space == 0 && !root_read("/proc/self", &own))
+        return true; /* no procfs: nobody can tell */
+    return !root_read(client->process, &its) ||
+           (own.device == its.device && own.inode == its.inode && own.space == its.space);
 }
 
 long client_status(const struct client *client, const char *field, int base)

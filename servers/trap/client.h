@@ -25,6 +25,10 @@ long client_write(struct client *client, uint64_t to, const void *from, size_t l
 /* A text with its NUL: its length; -ENAMETOOLONG where it has `size` bytes or more. */
 long client_text(struct client *client, char *to, uint64_t from, size_t size);
 
+/* Whether "/" is to it what it is to us: not where it has a mount name space or a root of its own.
+ */
+bool client_shares_root(const struct client *client);
+
 /* A line of /proc/TID/status, as a number in `base`; -1 where there is none. */
 long client_status(const struct client *client, const char *field, int base);
 /* Its process's id, or -ESRCH. */

@@ -19,6 +19,7 @@
 
 #include "servers/lib/process.h"
 #include "servers/trap/act.h"
+#include "servers/trap/credentials.h"
 #include "servers/trap/policy.h"
 #include "servers/trap/swap.h"
 #include "shim/core/text.h"
@@ -777,7 +778,7 @@ static void confine_other(struct worker *worker, struct answer *answer)
         confine_process(worker, answer);
         return;
     case SYS_getdents:
-        answer->proceed = true; /* its own descriptor */
+        act_list(worker, answer);
         return;
     default:
         refuse(answer, -ENOSYS);
@@ -799,6 +800,10 @@ void confine(struct worker *worker, struct answer *answer)
                                     &worker->slot->notification.data);
     if ((verdict & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO) {
         refuse(answer, -(long)(verdict & SECCOMP_RET_DATA));
+        return;
+    }
+    if (!credentials_take(&worker->client)) {
+        refuse(answer, -EPERM);
         return;
     }
     if (!call_is_known(call->number)) {

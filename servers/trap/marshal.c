@@ -34,6 +34,7 @@ static const struct pointer pointers[] = {
     {SYS_stat, 1, POINTER_OUT, sizeof(struct stat)},
     {SYS_fstat, 1, POINTER_OUT, sizeof(struct stat)},
     {SYS_lstat, 1, POINTER_OUT, sizeof(struct stat)},
+    {SYS_getdents, 1, POINTER_OUT_BY, 2},
     {SYS_getcwd, 0, POINTER_OUT_BY, 1},
     {SYS_symlink, 0, POINTER_TEXT, 0},
     {SYS_readlink, 1, POINTER_OUT_BY, 2},

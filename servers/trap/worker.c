@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "servers/trap/confine.h"
+#include "servers/trap/credentials.h"
 #include "servers/trap/identity.h"
 
 /* A call that so many workers died of is not tried again. */
@@ -166,6 +167,7 @@ static void slot_answer(struct worker *worker)
         confine(worker, &answer);
     } else
         act(worker, &answer);
+    credentials_give();
     answer_send(worker, &answer);
     client_end(&worker->client);
     slot_clear(slot);
