@@ -452,13 +452,13 @@ static bool is_by_descriptor(const struct call *call, long brought)
 }
 
 /* What a walk's failure tells of places that the policy does not show: nothing. */
-static long walk_failed(const struct worker *worker, long error)
+static long walk_failed(struct worker *worker, long error)
 {
     const struct walk *walk = &worker->walk;
 
     return walk->place == PLACE_HOST && walk->host_length > 0 &&
                    !fence_policy_shows(&worker->policy->rules, walk->host)
-               ? -ENOENT
+               ? hold_hide(worker)
                : error;
 }
 

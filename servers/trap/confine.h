@@ -31,6 +31,8 @@ long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *ho
 /* Whether the worker's walk stands at the name that procfs gives to a descriptor of the caller. */
 bool hold_is_own(const struct worker *worker, int *number);
 void hold_give(struct hold *hold);
+/* What the policy does not show is not there: a refusal, too, and counted. -ENOENT. */
+long hold_hide(struct worker *worker);
 /* Whether the policy allows this `access` there. 0 or -EACCES. */
 long hold_allows(const struct worker *worker, const struct hold *hold, unsigned access);
 

@@ -184,7 +184,7 @@ static long local_connect(struct worker *worker, long descriptor,
     else
         result = hold_allows(worker, &hold, FENCE_WRITE);
     if (result < 0 && !fence_policy_shows(&worker->policy->rules, hold.real))
-        result = -ENOENT;
+        result = hold_hide(worker);
     if (result == 0) {
         strcpy(there.sun_path, hold.link);
         for (int i = 0; i < FULL_ATTEMPTS; i++) {

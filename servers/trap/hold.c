@@ -97,6 +97,12 @@ static bool names_shown(const struct worker *worker, const struct hold *hold)
     return name[0] == '/' && fence_policy_shows(&worker->policy->rules, name);
 }
 
+long hold_hide(struct worker *worker)
+{
+    worker->hidden = true;
+    return -ENOENT;
+}
+
 /* A link of procfs that leads to an object, which need not have a name in the file tree: what
  * counts is whose link it is, where it really is. */
 static int open_magic(struct worker *worker, const char *path)
@@ -114,7 +120,7 @@ static int open_magic(struct worker *worker, const char *path)
         return -1;
     error = real_find(&links);
     if (error == 0 && !is_shown(worker, links.real))
-        error = -ENOENT;
+        error = hold_hide(worker);
     descriptor = error == 0 ? openat(links.descriptor, name, O_PATH | O_CLOEXEC) : -1;
     if (error == 0 && descriptor < 0)
         error = -errno;
@@ -147,7 +153,7 @@ static long held(struct worker *worker, struct hold *hold)
 
     if (result == 0 && !is_nameless(hold) && !is_shown(worker, hold->real) &&
         !link_shown(worker, hold) && !names_shown(worker, hold))
-        result = -ENOENT;
+        result = hold_hide(worker);
     if (result < 0)
         hold_give(hold);
     return result;

@@ -114,7 +114,7 @@ static void answer_send(const struct worker *worker, const struct answer *answer
         response_send(worker, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
         return;
     }
-    count_add(answer->refused ? &count->refused : &count->answered);
+    count_add(answer->refused || worker->hidden ? &count->refused : &count->answered);
     if (answer->sent)
         return;
     if (answer->descriptor >= 0)
@@ -156,6 +156,7 @@ static void slot_answer(struct worker *worker)
 
     client_begin(&worker->client, tid, worker->opener);
     identity_become(worker->client.process, &slot->request);
+    worker->hidden = false;
     if (slot->tries >= TRIES_MAX)
         answer.result = -EIO;
     else if (tid == 0 || caller_enter(worker, tid) != 0)

@@ -39,6 +39,7 @@ struct worker {
     struct walk walk;
     struct stat status; /* of what the path leads to, where decide looked */
     bool status_known;
+    bool hidden; /* the policy did not show what the call asked about */
 };
 
 /* Ends a worker whose main is gone. Not SIGKILL: see descriptor_send. */
