@@ -58,6 +58,9 @@ void policies_learn(struct fs *fs);
 void policy_forget(struct fs *fs, uint64_t space);
 /* NULL: the asker is not confined. */
 const struct fence_policy *policy_of(const struct fs *fs, const struct asker *asker);
+/* The same of who asks about a node in that name space: the trap server asks for others. */
+const struct fence_policy *policy_of_node_asker(const struct fs *fs, const struct asker *asker,
+                                                uint64_t space);
 /* May the host path be used so? `access`: a set of enum fence_access; 0: be known of. ENOENT,
  * EACCES. */
 int policy_check(const struct fence_policy *policy, const char *host_path, unsigned access);

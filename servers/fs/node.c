@@ -71,7 +71,8 @@ void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, st
         error = EINVAL;
     self = !error && asker->guarded && asker->guarded == translator->pid;
     if (!error && !self)
-        error = policy_check_node(policy_of(fs, asker), translator, request, raw->operation);
+        error = policy_check_node(policy_of_node_asker(fs, asker, space), translator, request,
+                                  raw->operation);
     if (error) {
         reply_error(reply, error);
         return;

@@ -1,6 +1,6 @@
 /* What confined askers may have of fs. fs acts with the user's rights; a confined program has less,
- * and so have the translators that were started for it. The trap server asks for others and has
- * looked at their policy itself. */
+ * and so have the translators that were started for it. The trap server asks for others, in whose
+ * name space it says. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -86,6 +86,17 @@ const struct fence_policy *policy_of(const struct fs *fs, const struct asker *as
     if (!fs->held || asker->is_trap || !(asker->in_tree || asker->guarded))
         return NULL;
     held = held_find(fs, asker_space(fs, asker));
+    return held ? &held->policy : NULL;
+}
+
+const struct fence_policy *policy_of_node_asker(const struct fs *fs, const struct asker *asker,
+                                                uint64_t space)
+{
+    const struct held *held;
+
+    if (!asker->is_trap)
+        return policy_of(fs, asker);
+    held = held_find(fs, space);
     return held ? &held->policy : NULL;
 }
 
