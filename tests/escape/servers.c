@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/escape/pack.h"
@@ -338,6 +339,56 @@ static void by_passive_node(const struct outside *outside, struct trial *trial)
         tell_descriptor(trial, open(node, O_RDONLY | O_CLOEXEC));
 }
 
+/* A node that lies outside, and that answers the user. */
+static void by_node_outside(const struct outside *outside, struct trial *trial)
+{
+    char node[PATH_MAX];
+
+    if (session_there(outside, trial))
+        tell_descriptor(trial,
+                        open(path_in(node, outside->directory, "told"), O_RDONLY | O_CLOEXEC));
+}
+
+static void by_node_outside_raw(const struct outside *outside, struct trial *trial)
+{
+    char node[PATH_MAX];
+
+    if (session_there(outside, trial))
+        tell_descriptor(trial, (int)syscall(SYS_openat, AT_FDCWD,
+                                            path_in(node, outside->directory, "told"), O_RDONLY));
+}
+
+static void by_node_outside_status(const struct outside *outside, struct trial *trial)
+{
+    char node[PATH_MAX];
+    struct stat status;
+
+    if (session_there(outside, trial))
+        tell_call(trial,
+                  syscall(SYS_stat, path_in(node, outside->directory, "told"), &status) == 0 &&
+                          S_ISREG(status.st_mode)
+                      ? 0
+                      : -1,
+                  "told its attributes");
+}
+
+static void by_node_outside_change(const struct outside *outside, struct trial *trial)
+{
+    char node[PATH_MAX];
+
+    if (session_there(outside, trial))
+        tell_call(trial, syscall(SYS_chmod, path_in(node, outside->directory, "told"), 0400),
+                  "changed its mode");
+}
+
+static void by_node_removed(const struct outside *outside, struct trial *trial)
+{
+    char node[PATH_MAX];
+
+    if (session_there(outside, trial))
+        tell_call(trial, unlink(path_in(node, outside->directory, "told")), "removed it");
+}
+
 /* A record without the seal. */
 static void by_forged_record(const struct outside *outside, struct trial *trial)
 {
@@ -609,6 +660,10 @@ static const struct way ways[] = {
     {"settrans-active", by_settrans_active, true},
     {"settrans-passive", by_settrans_passive, true},
     {"passive-node", by_passive_node, true},
+    {"node-outside", by_node_outside, true},
+    {"node-outside-raw", by_node_outside_raw, true},
+    {"node-outside-stat", by_node_outside_status, true},
+    {"node-outside-chmod", by_node_outside_change, false},
     {"ask-bind", by_bind, true},
     {"ask-space", by_space, true},
     {"named-ask-space", by_named_space, true},
@@ -619,6 +674,7 @@ static const struct way ways[] = {
     {"gone-new-tree", by_gone_tree, false},
     {"ask-network", by_grant, true},
     {"ask-kill", by_kill, true},
+    {"node-outside-unlink", by_node_removed, true},
     /* The last: natively there is no session after it. */
     {"ask-stop", by_stop, false},
 };

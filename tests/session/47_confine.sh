@@ -243,6 +243,10 @@ import socket
 s = socket.socket(socket.AF_UNIX); s.bind("own"); s.listen()
 c = socket.socket(socket.AF_UNIX); c.connect("own"); c.send(b"over")
 print(s.accept()[0].recv(10).decode())'
+check 'a node where it works' hirsel settrans --session own -cp greet hello
+prints 'is seen' 'Hello, world!' hirsel run --session own --confine -- cat greet
+cp ../tool/escape-static .
+prints 'by a static program too' 'Hello, world!' hirsel run --session own --confine -- ./escape-static --tell greet
 # Of the terminals of /dev/pts the one that it was given.
 cat >terminal.py <<'END'
 import os, pty, subprocess, sys
