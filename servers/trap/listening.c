@@ -201,9 +201,9 @@ static void listening_end(struct listening *listening)
     for (unsigned i = 0; i < WORKERS_MAX; i++) {
         if (listening->workers[i] == 0)
             continue;
+        /* Not waited for: one may hang in a dead file system. listening_reap takes note of no one.
+         */
         kill(listening->workers[i], SIGKILL);
-        while (waitpid(listening->workers[i], NULL, 0) < 0 && errno == EINTR)
-            ;
     }
     for (struct listening **at = &trap->listenings; *at != NULL; at = &(*at)->next)
         if (*at == listening) {
@@ -340,10 +340,8 @@ int listening_new(struct trap *trap, const struct serving *serving)
     error = listening_open(listening, serving);
     if (error != 0) {
         for (unsigned i = 0; i < WORKERS_MAX; i++)
-            if (listening->workers[i] != 0) {
+            if (listening->workers[i] != 0)
                 kill(listening->workers[i], SIGKILL);
-                waitpid(listening->workers[i], NULL, 0);
-            }
         listening_free(listening);
         return error;
     }
