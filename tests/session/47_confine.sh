@@ -183,7 +183,8 @@ try() {
         not_ok "$name: $held ways were held, status ${status:-none}"
         show "$name.out"
     fi
-    if ((counted > held / 2)); then ok "$name: $counted refusals of $calls calls were counted"; else not_ok "$name: $counted refusals of $calls calls were counted"; fi
+    # What a server refuses is in its log, not among these.
+    if ((counted > held / 4)); then ok "$name: $counted refusals of $calls calls were counted"; else not_ok "$name: $counted refusals of $calls calls were counted"; fi
     if cmp -s before after; then ok "$name: nothing outside was changed"; else
         not_ok "$name: what is outside was changed"
         diff before after | head -20 | sed 's/^/#   /'
