@@ -14,6 +14,8 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 
 #define DOOR_VARIABLE "HIRSEL_DOOR="
+/* Behind the door's name there: openat2 is refused, as in a confined tree. */
+#define DOOR_CLOSE '!'
 /* Goes along with LD_LIBRARY_PATH: ld.so (before glibc 2.37) then leaves out some twenty look-ups
  * for each program's first library, in directories for processors that are no more. Written so that
  * it is known from a user's own. */
@@ -98,6 +100,16 @@ bool missing_is_doubtful(const struct view *view, int directory, const char *pat
 /* Whether no symlink is on the way of this path. 1: none, the name exists. Else -errno as openat2
  * gives it: -ELOOP if there is one; -ENOENT, -ENOTDIR, -EACCES hold for the walk in the session. */
 long path_is_direct(int directory, const char *path, bool follow) HIDDEN;
+
+/* Whether a call that names a path is the trap server's: in a confined tree it is asked about most
+ * of them anyway, and there is no openat2 to find out here what a path is. Then one question is
+ * better than several. */
+static inline bool trap_decides(void)
+{
+    return the_shim.trapped && the_shim.core.no_openat2;
+}
+/* openat2 gave this: whether it is of use. */
+void openat2_note(long result) HIDDEN;
 
 /* ---- one call each ---- */
 long path_call(long number, const long arguments[6]) HIDDEN;

@@ -139,10 +139,12 @@ static __attribute__((noinline)) long execute_with_door(const struct execution *
     size_t old_length = old == NULL || the_shim.trapped ? 0 : text_length(old);
     if (old_length > STACK_POINTERS * sizeof(char *))
         return -E2BIG;
-    char *value = __builtin_alloca(length + the_shim.door_length + old_length + 2);
+    char *value = __builtin_alloca(length + the_shim.door_length + old_length + 3);
     bytes_copy(value, start, length);
     bytes_copy(value + length, the_shim.door, the_shim.door_length);
     length += the_shim.door_length;
+    if (trap_decides())
+        value[length++] = DOOR_CLOSE;
     if (old_length > 0) {
         value[length++] = ':';
         bytes_copy(value + length, old, old_length);

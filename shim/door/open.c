@@ -97,7 +97,10 @@ long open_call(long number, const long arguments[6])
         if ((read_only && changes) || text_find(view.table, directory, path) == TEXT_TABLE)
             return path_slow(number, arguments);
     }
+    if (trap_decides() && links_matter(&view, path))
+        return path_slow(number, arguments);
     long result = the_shim.core.no_openat2 ? -ELOOP : open_direct(directory, path, flags, mode);
+    openat2_note(result);
     if (result == -EINTR || result == -EFAULT)
         return result;
     if (!changes && (view.table != NULL || view.places) &&

@@ -140,6 +140,12 @@ bool start_is_removed(int directory)
            S_ISDIR(status.st_mode) && status.st_nlink == 0;
 }
 
+void openat2_note(long result)
+{
+    if (result == -ENOSYS)
+        __atomic_store_n(&the_shim.core.no_openat2, true, __ATOMIC_RELAXED);
+}
+
 long path_is_direct(int directory, const char *path, bool follow)
 {
     struct open_how how = {
@@ -149,6 +155,7 @@ long path_is_direct(int directory, const char *path, bool follow)
     if (the_shim.core.no_openat2)
         return -ELOOP;
     long result = lane_call(SYS_openat2, directory, (long)path, (long)&how, sizeof how, 0);
+    openat2_note(result);
     if (result < 0)
         return result == -ENOSYS || result == -EPERM ? -ELOOP : result;
     system_call(SYS_close, result, 0, 0, 0, 0, 0);

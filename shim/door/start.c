@@ -145,7 +145,12 @@ static bool environment_read(char **environment)
     }
     if (told != NULL) {
         const char *value = variable_value(*told, "HIRSEL_DOOR");
-        the_shim.trapped = door_parse(value, text_length(value));
+        size_t length = text_length(value);
+        if (length > 0 && value[length - 1] == DOOR_CLOSE) {
+            the_shim.core.no_openat2 = true;
+            length--;
+        }
+        the_shim.trapped = door_parse(value, length);
         if (the_shim.trapped)
             variable_remove(told);
         return the_shim.trapped;
