@@ -17,7 +17,7 @@
 
 #include "shim/core/lane.h"
 
-#define RACE_MILLISECONDS 700
+#define RACE_MILLISECONDS 500
 
 /* What the other thread does over and over: the two sides of the swing. */
 struct swing {
