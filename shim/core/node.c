@@ -216,7 +216,8 @@ long node_link(struct walk *walk, char *text, size_t size, bool *ended)
     result = ask_run(&ask, walk, HIRSEL__NODE_OPERATION__NODE_READLINK, ended);
     if (result == 0 && !*ended) {
         size_t length = ask.reply->target.len;
-        bytes_copy(text, ask.reply->target.data, length < size ? length : size);
+        if (length > 0) /* else there is no address */
+            bytes_copy(text, ask.reply->target.data, length < size ? length : size);
         result = (long)length;
     }
     ask_end(&ask);
@@ -252,7 +253,8 @@ long node_list(struct walk *walk, uint64_t position, void *entries, size_t size,
         if (length > size)
             result = -EINVAL;
         else {
-            bytes_copy(entries, ask.reply->entries.data, length);
+            if (length > 0) /* else there is no address */
+                bytes_copy(entries, ask.reply->entries.data, length);
             result = (long)length;
         }
     }
