@@ -273,6 +273,15 @@ else
     skip 'cargo is not installed'
 fi
 
+# Go's own tools are Go programs, too: they build what lies in an archive.
+if [[ -x $BARE/names.go ]]; then
+    mkdir source && cp "$PROGRAMS/names.go" source && printf 'module names\ngo 1.19\n' >source/go.mod
+    tar cf source.tar source && rm -r source
+    check 'Go sources in an archive' hirsel settrans --session t -c sources archive "$WORK/source.tar"
+    check 'go builds them' in_session env GO111MODULE=on CGO_ENABLED=0 sh -c 'cd sources/source && exec go build -o "$WORK/names.built" .'
+    told 'and what it built sees them' looks.go in_session ./names.built looks "$PLACE"
+fi
+
 # ---- under a debugger ----
 for name in names names.musl names.dynamic; do
     in_session gdb -q -nx -batch -ex run -ex 'quit $_exitcode' --args "$BARE/$name" looks "$PLACE" 2>gdb.err |
