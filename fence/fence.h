@@ -140,7 +140,8 @@ struct fence_landlock {
 /* Begin a fence that holds `wanted` as far as the kernel can: what it holds and no rule allows is
  * forbidden. ENOSYS or EOPNOTSUPP: there is no Landlock (`missing` is all of `wanted`). */
 int fence_landlock_begin(struct fence_landlock *fence, unsigned wanted);
-/* Allow `access` (FENCE_READ | …) on a file, or on a directory and all below it. */
+/* Allow `access` (FENCE_READ | …) on a file, or on a directory and all below it. The path is the
+ * host's, whatever a session makes of it. */
 int fence_landlock_allow(struct fence_landlock *fence, const char *path, unsigned access);
 /* The same by descriptor (O_PATH will do). */
 int fence_landlock_allow_at(struct fence_landlock *fence, int descriptor, unsigned access);
@@ -155,7 +156,7 @@ void fence_landlock_end(struct fence_landlock *fence);
 /* ---- The policy of a confined tree: policy.c; packed as in libmsg/proto/policy.proto ---- */
 
 struct fence_path {
-    char *path;      /* absolute, without symlinks */
+    char *path;      /* absolute, without symlinks, as the host has it */
     unsigned access; /* FENCE_READ | FENCE_WRITE | FENCE_EXECUTE */
 };
 
@@ -179,7 +180,8 @@ struct fence_policy {
 };
 
 void fence_policy_clear(struct fence_policy *policy);
-/* Add a path that exists: symlinks in it are followed now. ENOENT and its like. */
+/* Add a path that exists: symlinks in it, and what a session makes of it, are followed now. ENOENT
+ * and its like. */
 int fence_policy_add_path(struct fence_policy *policy, const char *path, unsigned access);
 /* Add HOST:PORT, [V6]:PORT; either may be "*". A name is looked up now and may stand for several
  * addresses. EINVAL: no such form; EADDRNOTAVAIL: the name is not known. */

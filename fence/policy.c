@@ -3,16 +3,21 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fence/internal.h"
 #include "proto/policy.pb-c.h"
+#include "shim/core/lane.h"
 
 /* More than this in any list is no policy that somebody wrote. */
 enum { LIST_MAX = 4096 };
@@ -60,9 +65,37 @@ static int path_append(struct fence_policy *policy, char *path, unsigned access)
     return 0;
 }
 
+/* The host's name of what a path leads to; NULL with errno. Where this is a program of a session
+ * the path is one of its names: libc finds what it means, and the kernel says where that is. */
+static char *path_host(const char *path)
+{
+    int descriptor = open(path, O_PATH | O_CLOEXEC);
+    char link[32], host[PATH_MAX];
+    struct stat meant, there;
+    long length;
+    bool found;
+
+    if (descriptor < 0)
+        return NULL;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    length = lane_call(SYS_readlink, (long)link, (long)host, sizeof host - 1, 0, 0);
+    if (length > 0)
+        host[length] = '\0';
+    /* What was removed meanwhile, or is out of reach, has none. */
+    found = length > 0 && host[0] == '/' && fstat(descriptor, &meant) == 0 &&
+            lane_call(SYS_newfstatat, AT_FDCWD, (long)host, (long)&there, 0, 0) == 0 &&
+            meant.st_dev == there.st_dev && meant.st_ino == there.st_ino;
+    close(descriptor);
+    if (!found) {
+        errno = ENOENT;
+        return NULL;
+    }
+    return strdup(host);
+}
+
 int fence_policy_add_path(struct fence_policy *policy, const char *path, unsigned access)
 {
-    char *real = realpath(path, NULL);
+    char *real = path_host(path);
 
     if (!real)
         return errno;

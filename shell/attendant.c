@@ -20,6 +20,7 @@
 #include "servers/lib/directory.h"
 #include "servers/lib/opener.h"
 #include "servers/lib/passing.h"
+#include "shell/beside.h"
 #include "shell/shell.h"
 
 /* The command's words that go into a report. */
@@ -179,6 +180,8 @@ static void front_read(struct attendant *attendant, short events)
 static void attendant_turn(struct attendant *attendant)
 {
     enum { SIGNALS, FRONT, ENTRY, OPENER, COUNT };
+    /* No way leads out of a confined tree. */
+    opener_beside *beside = attendant->plan->policy_length == 0 ? beside_start : NULL;
     struct pollfd watched[COUNT];
     struct signalfd_siginfo ignored;
     bool behind;
@@ -197,7 +200,7 @@ static void attendant_turn(struct attendant *attendant)
         front_wake(attendant);
     if (count <= 0)
         return;
-    if (watched[OPENER].revents != 0 && !opener_serve(attendant->opener)) {
+    if (watched[OPENER].revents != 0 && !opener_serve(attendant->opener, beside)) {
         /* No session any more: nobody will ask again. */
         close(attendant->opener);
         attendant->opener = -1;
@@ -213,13 +216,14 @@ static void attendant_turn(struct attendant *attendant)
 
 _Noreturn void attendant_run(const struct tree_plan *plan, int front)
 {
+    bool is_child = plan->front == 0;
     struct attendant attendant = {.plan = plan,
                                   .front = front,
-                                  .front_process = getppid(),
+                                  .front_process = is_child ? getppid() : plan->front,
                                   .entry = -1,
                                   .opener = -1,
                                   .filter = plan->trap,
-                                  .group = getpgrp()};
+                                  .group = is_child ? getpgrp() : plan->group};
     sigset_t all, child;
 
     /* It ends with the last process below it, and for no other reason but SIGKILL. */

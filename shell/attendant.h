@@ -15,7 +15,7 @@ struct attendant {
     int entry;   /* to the enter that is becoming the command; -1: it has */
     int opener;  /* to the trap server, which asks for what only we may open; -1: it is not there */
     bool filter; /* the command is to have a filter */
-    pid_t group; /* the process group that the user's shell made */
+    pid_t group; /* the process group that the user's shell made; 0: the command's own */
     pid_t command;
     bool announced; /* the front was told of the command */
     bool running;

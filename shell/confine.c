@@ -142,7 +142,34 @@ static error_t confine_parse(int key, char *argument, struct argp_state *state)
 
 const struct argp confine_argp = {.options = confine_options, .parser = confine_parse};
 
-int confine_probe(const struct confine *confine, bool trap)
+/* What can be held where the tree is to begin. */
+static int place_probe(struct confine *confine, bool trap, struct fence_probe *probe)
+{
+    int error = fence_probe_run(probe);
+
+    if (error != 0 || !trap || probe->listener_error != EBUSY)
+        return error;
+    confine->beside_error = beside_ask(&confine->beside);
+    confine->is_beside = confine->beside_error == 0;
+    if (confine->is_beside)
+        *probe = confine->beside.ready.probe;
+    return 0;
+}
+
+/* Why the tree can't begin beside the filter of the session that this is in. */
+static const char *beside_text(int error)
+{
+    switch (error) {
+    case EXDEV:
+        return "this is in other name spaces than the session that it runs in";
+    case EPERM:
+        return "this has less authority than the session that it runs in, and keeps it";
+    default:
+        return NULL;
+    }
+}
+
+int confine_probe(struct confine *confine, bool trap)
 {
     const char *reasons[FENCE_REASONS];
     struct fence_probe probe;
@@ -151,12 +178,14 @@ int confine_probe(const struct confine *confine, bool trap)
 
     if (!confine->wanted)
         return 0;
-    error = fence_probe_run(&probe);
+    error = place_probe(confine, trap, &probe);
     if (error != 0) {
         shell_say(error, "cannot find out what this system can hold");
         return error;
     }
     count = fence_probe_confine(&probe, reasons);
+    if (count > 0 && beside_text(confine->beside_error) != NULL)
+        reasons[0] = beside_text(confine->beside_error);
     if (!trap && !confine->best_effort) {
         shell_say(0, "--confine needs the trap server: leave --no-trap out, or add --best-effort");
         return EINVAL;
@@ -247,6 +276,8 @@ int confine_plan(struct confine *confine, struct tree_plan *plan)
         shell_say(error, "cannot make the confinement of '%s'", plan->command[0]);
     plan->best_effort = confine->best_effort;
     plan->scratch = confine->scratch;
+    if (confine->is_beside)
+        plan->beside = &confine->beside;
     return error;
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "fence/fence.h"
+#include "shell/beside.h"
 #include "shell/tree.h"
 
 struct confine {
@@ -14,6 +15,9 @@ struct confine {
     bool rule; /* one of the options that allow something was there */
     struct fence_policy policy;
     char scratch[PATH_MAX]; /* the tree's TMPDIR */
+    bool is_beside;         /* in a session: the tree begins beside the one that this is in */
+    int beside_error;       /* why it does not; 0: it does, or this is in no session */
+    struct beside beside;
 };
 
 /* The options; a child of hirsel run's. Its input is a `struct confine *`. */
@@ -21,7 +25,7 @@ extern const struct argp confine_argp;
 
 /* Whether this system can hold it; else say why, and that is an errno unless it is a matter of best
  * effort. */
-int confine_probe(const struct confine *confine, bool trap);
+int confine_probe(struct confine *confine, bool trap);
 
 /* Complete the policy with what every program of the session needs, and put it into the plan. 0 or
  * an errno, said. */

@@ -1,6 +1,7 @@
 /* hirsel doctor: what this kernel and container allow, what therefore holds and what does not, in
  * ten lines. */
 #include "fence/fence.h"
+#include "shell/beside.h"
 #include "shell/launch.h"
 #include "shell/session.h"
 #include "shell/shell.h"
@@ -201,25 +202,27 @@ static void look_coverage(struct doctor *doctor)
                                                                   : "; setuid ones need --no-trap");
 }
 
-/* One line of reasons. Below our own listener a confined tree has its place, too. */
+/* One line of reasons. In a session a confined tree begins beside its filter. */
 static void look_confinement(struct doctor *doctor)
 {
     const char *reasons[FENCE_REASONS];
     char text[512] = "";
     size_t used = 0, count = 0;
+    struct beside beside;
+    bool is_beside = listener_is_ours(doctor) && beside_ask(&beside) == 0;
 
     if (doctor->probed)
-        count = fence_probe_confine(&doctor->probe, reasons);
+        count = fence_probe_confine(is_beside ? &beside.ready.probe : &doctor->probe, reasons);
+    if (is_beside)
+        close(beside.socket);
     for (size_t i = 0; i < count && used < sizeof text; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? "; " : "",
                                  reasons[i]);
     if (!doctor->probed)
         finding_add(doctor, "confinement", GRADE_LESS, "whether --confine holds can't be told");
     else if (count == 0)
-        finding_add(doctor, "confinement", GRADE_GOOD, "--confine holds");
-    else if (listener_is_ours(doctor) && count == 1)
-        finding_add(doctor, "confinement", GRADE_GOOD,
-                    "in a session it must begin outside: leave the session for --confine");
+        finding_add(doctor, "confinement", GRADE_GOOD, "--confine holds%s",
+                    is_beside ? ", beside the filter of the session that this runs in" : "");
     else
         finding_add(doctor, "confinement", GRADE_LESS, "--confine would not hold: %s", text);
 }

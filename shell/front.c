@@ -17,6 +17,7 @@
 
 #include "fence/fence.h"
 #include "servers/lib/process.h"
+#include "shell/beside.h"
 #include "shell/shell.h"
 
 struct front {
@@ -29,6 +30,7 @@ struct front {
     int status;     /* -1: the command runs */
     sigset_t early; /* signals that came before the command was there */
     bool orphaned;  /* the attendant was killed: the command is our own child now */
+    bool apart;     /* the command is in another session of terminals */
 };
 
 /* Those that a program gets from its own faults are left alone. */
@@ -74,7 +76,7 @@ static void signal_pass(struct front *front, const struct signalfd_siginfo *info
         return;
     }
     /* What the kernel sends (from the terminal) goes to the whole group, the command included. */
-    if (information->ssi_code == SI_KERNEL)
+    if (information->ssi_code == SI_KERNEL && !front->apart)
         return;
     if (number == SIGCONT &&
         (information->ssi_pid == (uint32_t)front->attendant ||
@@ -116,6 +118,12 @@ static void front_take_over(struct front *front)
 
     close(front->events);
     front->events = -1;
+    /* Beside our tree it has a keeper, who ends what was below it. */
+    if (front->plan->beside != NULL) {
+        shell_say(0, "the process tree's root was killed");
+        front->status = SHELL_FAILED;
+        return;
+    }
     front->orphaned = true;
     waitpid(front->attendant, NULL, 0);
     if (front->command == 0) {
@@ -267,6 +275,21 @@ static int front_wait(struct front *front)
     return front->status;
 }
 
+static int front_beside(struct front *front)
+{
+    const struct beside *beside = front->plan->beside;
+    int error = beside_give(beside, front->plan);
+
+    if (error != 0) {
+        shell_say(error, "cannot start a process tree");
+        return SHELL_FAILED;
+    }
+    front->attendant = beside->ready.pid;
+    front->events = beside->socket;
+    front->apart = getsid(front->attendant) != getsid(0);
+    return front_wait(front);
+}
+
 int tree_run(struct tree_plan *plan)
 {
     struct front front = {.plan = plan, .pidfd = -1, .status = -1};
@@ -280,6 +303,8 @@ int tree_run(struct tree_plan *plan)
     /* A shell may have started us with SIGCHLD ignored: then nobody could be waited for. */
     sigaction(SIGCHLD, &usual, &plan->child_action);
     front.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (front.signals >= 0 && plan->beside != NULL)
+        return front_beside(&front);
     if (front.signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
         shell_say(errno, "cannot start a process tree");

@@ -35,6 +35,8 @@ struct tree_event {
     int32_t value;
 };
 
+struct beside;
+
 struct tree_plan {
     struct session *session;
     uint64_t space;
@@ -48,6 +50,10 @@ struct tree_plan {
     /* As the user's shell set them; what the command is to have (tree_run fills them in). */
     sigset_t mask;
     struct sigaction child_action;
+    /* Where the attendant is beside the front's own tree, and no child of it: see beside.h. */
+    const struct beside *beside; /* in the front; NULL: it is a child */
+    pid_t front;                 /* in the attendant; 0: its parent */
+    pid_t group;                 /* and the command's process group; 0: one of its own */
 };
 
 /* Run the plan's command to its end. The exit status. */

@@ -276,6 +276,9 @@ void confined_close(struct translator *translator);
 void trapped_add(struct init *init, const struct root *root, struct msg *raw, struct reply *reply);
 /* The same for a confined translator; `listener` is taken over. */
 void trapped_add_own(struct translator *translator, int listener, trapped_settled *settled);
+/* Have the root of the asker's tree start a process beside it, which gets `passed` (borrowed). 0 or
+ * an errno. */
+int trapped_beside(struct init *init, pid_t asker, int passed);
 /* Nobody is to be told any more. */
 void trapped_unwait(struct init *init, const void *context);
 void trapped_end(struct init *init, uint64_t id);

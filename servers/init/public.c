@@ -221,6 +221,19 @@ static void launch(struct port *port, ProtobufCMessage *request, struct msg *raw
     launch_other(context, (const Hirsel__InitLaunch *)request, raw->descriptors[0], reply);
 }
 
+static void tree_beside(struct port *port, ProtobufCMessage *request, struct msg *raw,
+                        struct reply *reply, void *context)
+{
+    int passed = msg_take(raw, 0);
+
+    (void)request;
+    if (reply != NULL)
+        reply_error(reply,
+                    passed < 0 ? EBADMSG : trapped_beside(context, port_peer(port).pid, passed));
+    if (passed >= 0)
+        close(passed);
+}
+
 static const struct rpc_operation operations[] = {
     {HIRSEL__INIT_OPERATION__INIT_LAUNCH, &hirsel__init_launch__descriptor, launch},
     {HIRSEL__INIT_OPERATION__INIT_STATUS, NULL, status},
@@ -228,6 +241,7 @@ static const struct rpc_operation operations[] = {
     {HIRSEL__INIT_OPERATION__INIT_TREE_OPEN, &hirsel__init_tree__descriptor, tree_open},
     {HIRSEL__INIT_OPERATION__INIT_LISTENER, &hirsel__init_listener__descriptor, tree_listener},
     {HIRSEL__INIT_OPERATION__INIT_TREE_REPORT, &hirsel__init_end__descriptor, tree_report},
+    {HIRSEL__INIT_OPERATION__INIT_TREE_BESIDE, NULL, tree_beside},
     {0, NULL, NULL},
 };
 

@@ -12,6 +12,7 @@
 
 #include "proto/trap.pb-c.h"
 #include "servers/lib/opener.h"
+#include "servers/lib/passing.h"
 #include "servers/lib/server.h"
 
 enum { LISTENER, OPENER, JOURNAL };
@@ -20,6 +21,8 @@ enum { LISTENER, OPENER, JOURNAL };
 /* In it the trap server's workers note what they have in hand; see servers/trap/journal.h. */
 #define JOURNAL_SIZE 65536
 #define SERVE_TIMEOUT_MS 20000
+/* Bounds a walk through pids that change hands while it goes on. */
+#define DEPTH_MAX 4096
 
 static void trapped_free(struct trapped *trapped)
 {
@@ -251,7 +254,7 @@ static void opener_asked(struct ev_loop *loop, ev_io *watcher, int events)
     struct trapped *trapped = watcher->data;
 
     (void)events;
-    if (opener_serve(trapped->opener))
+    if (opener_serve(trapped->opener, NULL))
         return;
     ev_io_stop(loop, watcher);
     close(trapped->opener);
@@ -290,6 +293,38 @@ void trapped_add_own(struct translator *translator, int listener, trapped_settle
     error = trapped_start(trapped, &subject, settled, translator);
     if (error != 0)
         settled(translator, error);
+}
+
+/* The innermost tree with a listener that this process is in, or NULL. */
+static const struct trapped *trapped_above(const struct init *init, pid_t pid)
+{
+    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+        if (process_stat(pid, &pid, NULL) != 0)
+            return NULL;
+        for (const struct trapped *trapped = init->trapped; trapped != NULL;
+             trapped = trapped->next)
+            if (trapped->root == pid && !trapped->ended)
+                return trapped;
+    }
+    return NULL;
+}
+
+int trapped_beside(struct init *init, pid_t asker, int passed)
+{
+    struct opener_request request = {.what = OPENER_BESIDE, .tid = (uint32_t)asker};
+    const struct trapped *trapped = trapped_above(init, asker);
+
+    if (root_confining(init, asker) != NULL)
+        return EPERM;
+    /* A root that is no more, or a translator's: nobody who could. */
+    if (trapped == NULL || trapped->opener >= 0 || root_find(init, trapped->root) == NULL)
+        return ESRCH;
+    if (trapped->policy != NULL)
+        return EPERM;
+    return passing_send(trapped->descriptors[OPENER], &request, sizeof request, passed,
+                        MSG_DONTWAIT) == sizeof request
+               ? 0
+               : errno;
 }
 
 void trapped_unwait(struct init *init, const void *context)

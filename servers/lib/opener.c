@@ -34,15 +34,17 @@ static void request_answer(const struct opener_request *request, int to)
         close(opened);
 }
 
-bool opener_serve(int from)
+bool opener_serve(int from, opener_beside *beside)
 {
     struct opener_request request;
     int to;
     ssize_t length = passing_receive(from, &request, sizeof request, &to);
     int error = errno;
 
-    if (length == sizeof request && to >= 0)
-        request_answer(&request, to);
+    if (length == sizeof request && to >= 0) {
+        if (request.what != OPENER_BESIDE || beside == NULL || beside(to, request.tid) != 0)
+            request_answer(&request, to);
+    }
     if (to >= 0)
         close(to);
     return length > 0 || (length < 0 && (error == EAGAIN || error == EINTR));

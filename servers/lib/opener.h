@@ -14,6 +14,8 @@
 
 enum opener_what {
     OPENER_MEMORY = 1, /* /proc/TID/mem, to read and write */
+    OPENER_BESIDE = 2, /* at init's request: a process that is not below the tree's filter, for TID.
+                          What came along is its: see shell/beside.h */
 };
 
 struct opener_request {
@@ -26,7 +28,11 @@ struct opener_answer {
     int32_t error; /* 0 or an errno */
 };
 
-/* Answer the next request, if there is one. Whether another may come: the pair did not hang up. */
-bool opener_serve(int from);
+/* Start a process beside the tree for `asker`; `to` is borrowed. 0 or an errno. */
+typedef int opener_beside(int to, uint32_t asker);
+
+/* Answer the next request, if there is one; `beside` NULL: OPENER_BESIDE is none. Whether another
+ * may come: the pair did not hang up. */
+bool opener_serve(int from, opener_beside *beside);
 
 #endif

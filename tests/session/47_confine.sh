@@ -6,6 +6,13 @@
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
 
+# With NESTED set they are typed in a session: the confined tree begins beside the one it is started in.
+start=(hirsel run --session own)
+own=(hirsel run)
+if [[ ${NESTED:-} ]]; then
+    start+=(-- hirsel run)
+    own+=(-- hirsel run)
+fi
 tool=$BUILD/tests/escape
 mkdir -p tool
 cp "$tool/escape" "$tool/escape-static" tool
@@ -92,7 +99,7 @@ done < <(tool/escape --list)
 if ((natural > 100)); then ok "$natural ways lead out where nothing is confined, and the target noted $events events"; else not_ok "only $natural ways lead out where nothing is confined"; fi
 if ((events > 10)); then ok 'the target notes what reaches it'; else not_ok "the target noted $events events"; fi
 
-if [[ ${ESCAPE_NO_CONFINE:-} ]] || ! hirsel run --confine -- true 2>why; then
+if [[ ${ESCAPE_NO_CONFINE:-} ]] || ! "${own[@]}" --confine -- true 2>why; then
     skip "the ways out of a confinement: $(cat why)"
     hirsel stop own
     hirsel stop other
@@ -158,7 +165,7 @@ try() {
     (
         cd "$name/allowed" || exit 1
         # shellcheck disable=SC2016
-        inherited .. timeout 250 hirsel run --session own --confine --allow-read "$BUILD" --allow-exec "$BUILD" --allow-read "$WORK/$name/outside.readable" "${options[@]}" -- \
+        inherited .. timeout 250 "${start[@]}" --confine --allow-read "$BUILD" --allow-exec "$BUILD" --allow-read "$WORK/$name/outside.readable" "${options[@]}" -- \
             sh -c './escape settings "$@" >said 2>&1; echo $? >status; until [ -e go ]; do sleep 0.05; done' sh "$@"
     ) >"$name.out" 2>&1 &
     local runner=$!
@@ -222,16 +229,16 @@ try bus escape "${sockets[@]}" -- $ways
 mkdir mine
 cd mine || exit 1
 echo mine >file
-prints 'what is open can be opened again by its descriptor' mine hirsel run --confine -- sh -c 'exec 5<file && cat /proc/self/fd/5'
-prints 'and by /dev/fd' mine hirsel run --confine -- sh -c 'exec 5<file && cat /dev/fd/5'
-prints 'for writing as well' new hirsel run --confine -- sh -c 'exec 5<file && echo new >/proc/self/fd/5 && cat file'
-prints 'a deleted one' new hirsel run --confine -- sh -c 'cp file gone && exec 5<gone && rm gone && cat /proc/self/fd/5'
-prints 'a pipe' piped hirsel run --confine -- sh -c 'echo piped | cat /proc/self/fd/0'
-prints 'what it made itself in memory' '#!' hirsel run --confine -- python3 -c '
+prints 'what is open can be opened again by its descriptor' mine "${own[@]}" --confine -- sh -c 'exec 5<file && cat /proc/self/fd/5'
+prints 'and by /dev/fd' mine "${own[@]}" --confine -- sh -c 'exec 5<file && cat /dev/fd/5'
+prints 'for writing as well' new "${own[@]}" --confine -- sh -c 'exec 5<file && echo new >/proc/self/fd/5 && cat file'
+prints 'a deleted one' new "${own[@]}" --confine -- sh -c 'cp file gone && exec 5<gone && rm gone && cat /proc/self/fd/5'
+prints 'a pipe' piped "${own[@]}" --confine -- sh -c 'echo piped | cat /proc/self/fd/0'
+prints 'what it made itself in memory' '#!' "${own[@]}" --confine -- python3 -c '
 import os
 fd = os.memfd_create("x"); os.write(fd, b"#!")
 print(open("/proc/self/fd/%d" % fd).read())'
-prints 'its own children are its own' 'traced and read 15' hirsel run --confine -- python3 -c '
+prints 'its own children are its own' 'traced and read 15' "${own[@]}" --confine -- python3 -c '
 import os, signal, subprocess
 child = subprocess.Popen(["sleep", "100"])
 open("/proc/%d/mem" % child.pid, "rb").close()
@@ -239,7 +246,7 @@ os.readlink("/proc/%d/cwd" % child.pid)
 os.setpriority(os.PRIO_PROCESS, child.pid, 5); os.sched_setaffinity(child.pid, os.sched_getaffinity(0))
 child.send_signal(signal.SIGTERM)
 print("traced and read", -child.wait())'
-prints 'Unix sockets of its own' over hirsel run --confine -- python3 -c '
+prints 'Unix sockets of its own' over "${own[@]}" --confine -- python3 -c '
 import socket
 s = socket.socket(socket.AF_UNIX); s.bind("own"); s.listen()
 c = socket.socket(socket.AF_UNIX); c.connect("own"); c.send(b"over")

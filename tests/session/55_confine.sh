@@ -1,13 +1,32 @@
 #!/bin/bash
 # hirsel run --confine: the default profile, what is allowed beyond it, and when it refuses. The ways
-# out of it are tests/escape's.
+# out of it are tests/escape's. With NESTED set all is typed in a session: the confined tree then begins
+# beside the one that it is started in.
 . "$(dirname "$0")/lib.sh"
 
-if ! hirsel run --confine -- true 2>why; then
+# started [--session NAME] OPTION… : hirsel run with these.
+started() {
+    local outer=()
+    if [[ -z ${NESTED:-} ]]; then
+        hirsel run "$@"
+        return
+    fi
+    if [[ $1 == --session ]]; then
+        outer=("$1" "$2")
+        shift 2
+    fi
+    hirsel run "${outer[@]}" -- hirsel run "$@"
+}
+# confined [--session NAME] OPTION…
+confined() {
+    if [[ $1 == --session ]]; then started "$1" "$2" --confine "${@:3}"; else started --confine "$@"; fi
+}
+
+if ! confined -- true 2>why; then
     if grep -q 'cannot confine here' why; then
         ok 'refuses where it could not hold, in one line'
         skip "confinement: $(cat why)"
-        check 'but with --best-effort' hirsel run --confine --best-effort -- true
+        check 'but with --best-effort' confined --best-effort -- true
     else
         not_ok 'a confined command runs' && show why
     fi
@@ -17,7 +36,6 @@ mkdir -p project out/deeper
 echo outside >out/file
 echo deeper >out/deeper/file
 cd project || exit 1
-confined() { hirsel run --confine "$@"; }
 
 # The default profile: gcc, git and python on the current directory.
 c_project tree 5
@@ -78,7 +96,7 @@ check '--allow-bind' confined --allow-bind '127.0.0.1:*' -- python3 -c 'import s
 refused() {
     local name=$1
     shift
-    hirsel run "$@" -- true >out 2>err
+    started "$@" -- true >out 2>err
     local status=$?
     if ((status == 125)) && [[ $(grep -c . err) -le 2 ]]; then ok "refused: $name"; else not_ok "refused: $name: status $status" && show err; fi
 }

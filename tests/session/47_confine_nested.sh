@@ -1,0 +1,4 @@
+#!/bin/bash
+# The same as 47_confine.sh, where hirsel run --confine is typed in a session.
+# timeout: 400
+NESTED=1 exec bash "$(dirname "$0")/47_confine.sh"
