@@ -25,7 +25,7 @@ walks() {
 walks "${HIRSEL_TEST_SEED:-1}" --native
 if [[ -n ${HIRSEL_TEST_SEED:-} ]]; then
     walks "$HIRSEL_TEST_SEED" --no-shadows
-    rm -rf "$WORK/w$HIRSEL_TEST_SEED"
+    [[ ! -d $WORK/w$HIRSEL_TEST_SEED ]] || { chmod -R u+rwx "$WORK/w$HIRSEL_TEST_SEED" && rm -rf "$WORK/w$HIRSEL_TEST_SEED"; }
     walks "$HIRSEL_TEST_SEED"
     finish
 fi

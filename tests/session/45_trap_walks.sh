@@ -25,7 +25,7 @@ walks() {
         not_ok "seed $seed${*:+ }$*, ${agents//@/}"
         grep -av ': up;' out | head -60 | cut -c1-600
     fi
-    rm -rf "$WORK/w$seed"
+    [[ ! -d $WORK/w$seed ]] || { chmod -R u+rwx "$WORK/w$seed" && rm -rf "$WORK/w$seed"; }
 }
 
 seed=${HIRSEL_TEST_SEED:-$((RANDOM + 1000))}
