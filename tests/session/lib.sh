@@ -128,7 +128,7 @@ session_directory() {
 
 # server_pid NAME: of a server or translator.
 server_pid() {
-    hirsel ps --session "$SESSION" --servers | awk -v name="$1" '$1 ~ /^[0-9]+$/ && $2 == name { print $1; exit }'
+    hirsel ps --session "$SESSION" --servers | awk -v name="$1" '$1 ~ /^[1-9][0-9]*$/ && $2 == name { print $1; exit }'
 }
 
 # A manifest of a tree: what two equal trees have in common, byte for byte.
