@@ -255,25 +255,13 @@ static void interpreter_find(const Elf64_auxv_t *vector)
                        part[i].p_filesz);
 }
 
-/* In a confined tree the trap server is asked about almost every path call, by the lane or not:
- * each look of the shim's own at the host would be asked about, too, so that programs are better
- * off without it. There is no openat2 there, nor by the lane, and everywhere else there is. */
-static bool is_confined(void)
-{
-    return lane_call(SYS_openat2, AT_FDCWD, (long)"", 0, 0, 0) == -ENOSYS;
-}
-
 static void session_enter(char **environment)
 {
     /* A second copy in the same process (dlmopen) finds the door no longer in the environment:
      * its calls stay plain. */
     const struct copy_header *copy = &shim_copy;
     const Elf64_auxv_t *vector = auxiliary_vector(environment);
-    bool told = environment_read(environment);
-    /* Told by LD_LIBRARY_PATH there is no trap server. */
-    if (!(told && !the_shim.trapped) && is_confined())
-        return;
-    if (!(told || door_ask()) || !table_enter())
+    if (!(environment_read(environment) || door_ask()) || !table_enter())
         return;
     the_shim.caller.core = &the_shim.core;
     the_shim.caller.process = "/proc/self";
