@@ -262,8 +262,11 @@ static long open_held(struct worker *worker, unsigned flags, const struct hold *
 
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
-    if (result < 0 && !is_own_descriptor(worker, flags, hold))
-        return result;
+    if (result < 0 && !is_own_descriptor(worker, flags, hold)) {
+        long terminal = terminal_open(worker, hold, flags);
+
+        return terminal == -ENOENT ? result : terminal;
+    }
     if (!slash_holds(&worker->walk, hold) ||
         ((flags & O_DIRECTORY) && !S_ISDIR(hold->status.st_mode)))
         return -ENOTDIR;
@@ -322,7 +325,8 @@ static void confine_open(struct worker *worker, struct answer *answer, bool touc
 {
     unsigned flags = act_open_flags(&worker->call);
     const struct walk *walk = &worker->walk;
-    bool own = text_begins(walk->host, walk->host_length, "/proc/", 6);
+    bool own = text_begins(walk->host, walk->host_length, "/proc/", 6) ||
+               text_begins(walk->host, walk->host_length, "/dev/pts/", 9);
     struct hold hold;
     long result;
 

@@ -36,6 +36,12 @@ long hold_hide(struct worker *worker);
 /* Whether the policy allows this `access` there. 0 or -EACCES. */
 long hold_allows(const struct worker *worker, const struct hold *hold, unsigned access);
 
+/* ---- terminal.c ---- */
+
+/* A descriptor of the terminal that is held, opened anew, if the caller has an end of it open; or
+ * -errno. */
+long terminal_open(struct worker *worker, const struct hold *hold, unsigned flags);
+
 /* Whether `pid` (a process or thread) is in the tree: a host's other processes are none of its
  * business. */
 bool tree_holds(const struct worker *worker, pid_t pid);

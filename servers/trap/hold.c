@@ -159,6 +159,21 @@ static long held(struct worker *worker, struct hold *hold)
     return result;
 }
 
+/* A terminal that the policy does not show, but the caller has open. */
+static bool terminal_is_own(struct worker *worker, struct hold *hold)
+{
+    const struct walk *walk = &worker->walk;
+    long result;
+
+    if (!text_begins(walk->host, walk->host_length, "/dev/pts/", 9) ||
+        fence_policy_shows(&worker->policy->rules, walk->host) || real_find(hold) < 0)
+        return false;
+    result = terminal_open(worker, hold, O_RDONLY | O_NONBLOCK);
+    if (result >= 0)
+        close((int)result);
+    return result >= 0 || result == -EACCES;
+}
+
 /* An O_PATH descriptor of where the walk stands, or -errno. */
 static long place_open(struct worker *worker)
 {
@@ -205,7 +220,7 @@ long hold_take(struct worker *worker, struct hold *hold)
 
     hold->missing = false;
     hold->descriptor = (int)descriptor;
-    if (descriptor >= 0 && is_open(worker))
+    if (descriptor >= 0 && (is_open(worker) || terminal_is_own(worker, hold)))
         return found(hold);
     return descriptor < 0 ? descriptor : held(worker, hold);
 }

@@ -75,8 +75,32 @@ descriptor_work() {
     cp /dev/stdin whole
 }
 
+terminal_work() {
+    python3 -c '
+import os, pty
+made, other = pty.openpty()
+again = os.open(os.ttyname(other), os.O_RDWR | os.O_NOCTTY)
+print(os.isatty(again), os.stat(os.ttyname(other)).st_rdev == os.fstat(other).st_rdev)
+os.write(again, b"over")
+print(os.read(made, 9))
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp("sh", ["sh", "-c", "test -n \"$(tty)\" && echo seen >/dev/tty && echo seen >$(tty)"])
+text = b""
+while text.count(b"seen") < 2:
+    text += os.read(terminal, 99)
+os.waitpid(pid, 0)
+print(text)'
+    script -qc 'test -t 1 && echo on a terminal' /dev/null
+    tmux -S "$PWD/socket" -f /dev/null new-session -d 'tty | cut -c1-8 >part && mv part told'
+    until [[ -e told ]]; do sleep 0.05; done
+    cat told
+    rm -f socket
+}
+
 same 'symlinks and what is none' links_work
 same 'Unix sockets' socket_work
+same 'terminals that it makes' terminal_work
 echo 'given to it' >given
 for how in native session; do
     rm -rf same && mkdir -p same "$how"
