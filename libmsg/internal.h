@@ -197,6 +197,8 @@ struct port {
     bool accepted; /* counts as one of the set's connections */
     int error;     /* why it is ending */
     struct peer peer;
+    bool asked_for;       /* by the trap server, for `peer`, */
+    uint64_t asked_start; /* who began then */
     uint64_t space;
     void *context;
     port_hangup *hangup;

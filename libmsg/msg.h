@@ -25,6 +25,7 @@
 #ifndef HIRSEL_MSG_H
 #define HIRSEL_MSG_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,7 +59,9 @@ int msg_take(struct msg *message, size_t index);
 void msg_release(struct msg *message);
 
 /* Who is at the other end, as the kernel says (SO_PEERCRED at connect time); for whom the trap
- * server connected (WIRE_FOR). For a local port and for a pair: this process. */
+ * server connected (WIRE_FOR), or PEER_GONE if that one is gone. For a local port and for a pair:
+ * this process. */
+#define PEER_GONE INT_MAX
 struct peer {
     pid_t pid;
     uid_t uid;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,34 +17,65 @@ static struct peer own_identity(void)
     return (struct peer){.pid = getpid(), .uid = getuid(), .gid = getgid()};
 }
 
-/* Whom the other end connected for, or 0: it did for itself. */
-static pid_t peer_asked_for(int descriptor)
+/* When a process (or thread) began, in ticks since boot; 0: it is gone. With its number that is who
+ * it is: numbers come again. */
+static uint64_t began(pid_t pid)
+{
+    char path[32], text[1024];
+    const char *end;
+    unsigned long long start = 0;
+    ssize_t length;
+    int file;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return 0;
+    length = read(file, text, sizeof text - 1);
+    close(file);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    end = strrchr(text, ')');
+    if (!end || sscanf(end,
+                       ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                       "%*s %llu",
+                       &start) != 1)
+        return 0;
+    return start;
+}
+
+/* Whom the other end connected for, and when that one began. False: it did for itself. */
+static bool asked_for(int descriptor, pid_t *pid, uint64_t *start)
 {
     struct sockaddr_un name;
     socklen_t size = sizeof name;
-    const size_t start = sizeof WIRE_FOR - 1;
-    char digits[16] = {0};
-    size_t length;
-    if (getpeername(descriptor, (struct sockaddr *)&name, &size) != 0 ||
-        size <= offsetof(struct sockaddr_un, sun_path) + 1 + start || name.sun_path[0] != '\0' ||
-        memcmp(name.sun_path + 1, WIRE_FOR, start) != 0)
-        return 0;
-    length = size - offsetof(struct sockaddr_un, sun_path) - 1 - start;
-    memcpy(digits, name.sun_path + 1 + start, length < sizeof digits ? length : sizeof digits - 1);
-    long pid = strtol(digits, NULL, 10);
-    return pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
+    const size_t prefix = sizeof WIRE_FOR - 1, at = offsetof(struct sockaddr_un, sun_path) + 1;
+    char text[sizeof name.sun_path] = {0};
+    unsigned long long number, ticks;
+    if (getpeername(descriptor, (struct sockaddr *)&name, &size) != 0 || size <= at + prefix ||
+        name.sun_path[0] != '\0' || memcmp(name.sun_path + 1, WIRE_FOR, prefix) != 0)
+        return false;
+    memcpy(text, name.sun_path + 1 + prefix, size - at - prefix);
+    *pid = PEER_GONE;
+    *start = 0;
+    if (sscanf(text, "%10llu.%20llu.", &number, &ticks) == 2 && number > 0 && number < PEER_GONE) {
+        *pid = (pid_t)number;
+        *start = ticks;
+    }
+    return true;
 }
 
 void port_identify(struct port *port)
 {
-    pid_t asked_for = peer_asked_for(port->descriptor);
     struct ucred credentials;
     socklen_t size = sizeof credentials;
-    if (getsockopt(port->descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size))
+    if (getsockopt(port->descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size)) {
         port->peer = (struct peer){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    else
-        port->peer = (struct peer){asked_for != 0 ? asked_for : credentials.pid, credentials.uid,
-                                   credentials.gid};
+        return;
+    }
+    port->peer = (struct peer){credentials.pid, credentials.uid, credentials.gid};
+    port->asked_for = asked_for(port->descriptor, &port->peer.pid, &port->asked_start);
 }
 
 struct port *port_new(struct port_set *set, int descriptor, enum port_state state)
@@ -235,7 +267,12 @@ void port_on_hangup(struct port *port, port_hangup *hangup, void *context)
 
 struct peer port_peer(const struct port *port)
 {
-    return port->peer;
+    struct peer peer = port->peer;
+
+    /* Its number may be another's by now, who has more rights. */
+    if (port->asked_for && began(peer.pid) != port->asked_start)
+        peer.pid = PEER_GONE;
+    return peer;
 }
 
 int port_descriptor(const struct port *port)

@@ -28,9 +28,10 @@
 #define WIRE_DESCRIPTORS_MAX 252
 
 /* The kernel says who connected, and in a confined tree the trap server does it in its callers'
- * place. Then it has bound the socket to the abstract name WIRE_FOR "PID." (and something that
- * makes it the only one): PID is who asked. Nobody gains by saying so: a confined program can't
- * bind such a name, and any other program of the user may be whom it likes. */
+ * place. Then it has bound the socket to the abstract name WIRE_FOR "PID.START." (and something
+ * that makes it the only one): PID is who asked, START when that one began (/proc/PID/stat). Nobody
+ * gains by saying so: a confined program can't bind such a name, and any other program of the user
+ * may be whom it likes. */
 #define WIRE_FOR "hirsel-for."
 
 enum wire_kind {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "libmsg/wire.h"
+#include "servers/lib/server.h"
 #include "servers/trap/act.h"
 #include "servers/trap/policy.h"
 #include "shim/core/net.h"
@@ -148,6 +149,7 @@ static long caller_tell(const struct worker *worker, long descriptor)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     socklen_t size = sizeof name;
+    uint64_t start;
     int length;
 
     if (getsockname((int)descriptor, (struct sockaddr *)&name, &size) != 0)
@@ -157,9 +159,11 @@ static long caller_tell(const struct worker *worker, long descriptor)
                        memcmp(name.sun_path + 1, WIRE_FOR, sizeof WIRE_FOR - 1) == 0
                    ? 0
                    : -EACCES;
-    length =
-        snprintf(name.sun_path + 1, sizeof name.sun_path - 1, WIRE_FOR "%d.%d.%llx",
-                 worker->client.tid, getpid(), (unsigned long long)worker->slot->notification.id);
+    if (process_stat(worker->client.tid, NULL, &start) != 0)
+        return -ESRCH;
+    length = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, WIRE_FOR "%d.%llu.%d.%llx",
+                      worker->client.tid, (unsigned long long)start, getpid(),
+                      (unsigned long long)worker->slot->notification.id);
     return bind((int)descriptor, (const struct sockaddr *)&name,
                 (socklen_t)(PATH_START + 1 + (size_t)length)) == 0
                ? 0
