@@ -188,39 +188,25 @@ long client_text(struct client *client, char *to, uint64_t from, size_t size)
     return -ENAMETOOLONG;
 }
 
-/* Of a process's "/": its mount name space and where in it. */
-struct root {
-    dev_t device;
-    ino_t inode;
-    ino_t space;
-};
-
-static bool root_read(const char *process, struct root *root)
+/* A process's "/". The mount's number tells mount name spaces apart, as each has its own. */
+static bool root_read(const char *process, struct statx *root)
 {
     char path[48];
-    struct stat status;
 
     snprintf(path, sizeof path, "%s/root", process);
-    if (stat(path, &status) != 0)
-        return false;
-    root->device = status.st_dev;
-    root->inode = status.st_ino;
-    snprintf(path, sizeof path, "%s/ns/mnt", process);
-    if (stat(path, &status) != 0)
-        return false;
-    root->space = status.st_ino;
-    return true;
+    return statx(AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, root) == 0;
 }
 
 bool client_shares_root(const struct client *client)
 {
-    static struct root own;
-    struct root its;
+    static struct statx own;
+    struct statx its;
 
-    if (own.space == 0 && !root_read("/proc/self", &own))
+    if (own.stx_mask == 0 && !root_read("/proc/self", &own))
         return true; /* no procfs: nobody can tell */
     return !root_read(client->process, &its) ||
-           (own.device == its.device && own.inode == its.inode && own.space == its.space);
+           (own.stx_dev_major == its.stx_dev_major && own.stx_dev_minor == its.stx_dev_minor &&
+            own.stx_ino == its.stx_ino && own.stx_mnt_id == its.stx_mnt_id);
 }
 
 long client_status(const struct client *client, const char *field, int base)
