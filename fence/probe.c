@@ -230,14 +230,12 @@ static void landlock_probe(struct fence_probe *probe)
     }
 }
 
-int fence_probe_run(struct fence_probe *probe)
+static int all_probe(struct fence_probe *probe)
 {
     struct subject subject = {.life = -1};
     struct utsname names;
-    int error;
+    int error = subject_start(&subject);
 
-    *probe = (struct fence_probe){.yama = yama_read()};
-    error = subject_start(&subject);
     if (error != 0)
         return error;
     if (uname(&names) == 0)
@@ -258,6 +256,19 @@ int fence_probe_run(struct fence_probe *probe)
     landlock_probe(probe);
     subject_end(&subject);
     return 0;
+}
+
+int fence_probe_run(struct fence_probe *probe)
+{
+    struct sigaction usual = {.sa_handler = SIG_DFL}, before;
+    int error;
+
+    /* Where it is ignored nobody can be waited for. */
+    sigaction(SIGCHLD, &usual, &before);
+    *probe = (struct fence_probe){.yama = yama_read()};
+    error = all_probe(probe);
+    sigaction(SIGCHLD, &before, NULL);
+    return error;
 }
 
 size_t fence_probe_confine(const struct fence_probe *probe, const char *reasons[FENCE_REASONS])

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -94,6 +95,44 @@ static bool filters_fit(pid_t front, pid_t own)
            strtol(theirs, NULL, 10) == strtol(ours, NULL, 10) + 1;
 }
 
+/* Both files of /proc/PID say the same, or both can't be read. */
+static bool file_same(pid_t one, pid_t other, const char *file)
+{
+    char a[4096], b[sizeof a];
+    ssize_t first = process_read(one, file, a, sizeof a);
+    ssize_t second = process_read(other, file, b, sizeof b);
+
+    return first == second && (first <= 0 || memcmp(a, b, (size_t)first) == 0);
+}
+
+/* Be in the control group that the front is in: what it may use up is the user's way to bound what
+ * a confined program may. */
+static int group_join(pid_t front)
+{
+    char groups[4096], path[PATH_MAX], number[16];
+    ssize_t length = process_read(front, "cgroup", groups, sizeof groups - 1);
+    int file, error = 0;
+
+    if (file_same(front, getpid(), "cgroup"))
+        return 0;
+    /* Where there is one hierarchy only its line is the first. */
+    if (length <= 0 || strncmp(groups, "0::/", 4) != 0)
+        return EXDEV;
+    groups[length] = '\0';
+    if (strchr(groups, '\n') == NULL || strchr(groups, '\n')[1] != '\0')
+        return EXDEV;
+    snprintf(path, sizeof path, "/sys/fs/cgroup%.*s/cgroup.procs", (int)strcspn(groups + 3, "\n"),
+             groups + 3);
+    file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return EXDEV;
+    snprintf(number, sizeof number, "%d", (int)getpid());
+    if (write(file, number, strlen(number)) < 0)
+        error = EXDEV;
+    close(file);
+    return error == 0 && file_same(front, getpid(), "cgroup") ? 0 : EXDEV;
+}
+
 static int front_check(pid_t front)
 {
     static const char *const fields[] = {"Uid", "Gid", "Groups", "CapEff", "CapBnd"};
@@ -107,7 +146,10 @@ static int front_check(pid_t front)
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
         if (!place_same(front, own, places[i]))
             return EXDEV;
-    return filters_fit(front, own) ? 0 : EPERM;
+    /* Of other security modules than Landlock. */
+    if (!file_same(front, own, "attr/current") || !filters_fit(front, own))
+        return EPERM;
+    return group_join(front);
 }
 
 /* ---- what the front gives ---- */

@@ -161,7 +161,8 @@ static const char *beside_text(int error)
 {
     switch (error) {
     case EXDEV:
-        return "this is in other name spaces than the session that it runs in";
+        return "this is in other name spaces, or another control group, than its session, and "
+               "keeps them";
     case EPERM:
         return "this has less authority than the session that it runs in, and keeps it";
     default:

@@ -38,7 +38,8 @@ static int init_start(const char *program, const char *directory, bool once, int
     }
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
-            return errno;
+            /* A shell may have started us with SIGCHLD ignored: init says itself that it is up. */
+            return errno == ECHILD ? 0 : errno;
     return WIFEXITED(status) ? WEXITSTATUS(status) : EAGAIN;
 }
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ enum operation {
     ASK_STOP = 65,
     ASK_TREE_OPEN = 66,
     ASK_LISTENER = 68,
+    ASK_TREE_BESIDE = 70,
     ASK_SPAWN = 81,
     ASK_KILL_TRANSLATOR = 82,
     ASK_TREES = 83,
@@ -288,6 +290,24 @@ static void by_new_tree(const struct outside *outside, struct trial *trial)
         tell_descriptor(trial, open(outside->secret, O_RDONLY | O_CLOEXEC));
     else
         tell_held(trial, "%s", strerror(error));
+}
+
+/* A process beside the tree, which is not below its filter. */
+static void by_tree_beside(const struct outside *outside, struct trial *trial)
+{
+    struct pack body = {.length = 0};
+    int ends[2];
+
+    if (!session_there(outside, trial))
+        return;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        tell_untried(trial, "no pair of sockets: %s", strerror(errno));
+        return;
+    }
+    tell_answer(trial, bus_ask(outside->session, "init", ASK_TREE_BESIDE, &body, ends + 1, 1),
+                "a process began beside the tree");
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* The translator prints what the asker may not read. */
@@ -652,6 +672,7 @@ static const struct way ways[] = {
     {"forged-join", by_forged_join, false},
     {"forged-record", by_forged_record, false},
     {"new-tree", by_new_tree, true},
+    {"tree-beside", by_tree_beside, false},
     /* Before those that are started for it. */
     {"translator-socket", by_translator, false},
     {"node-number", by_node_number, true},
