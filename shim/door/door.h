@@ -4,6 +4,8 @@
 #ifndef HIRSEL_DOOR_H
 #define HIRSEL_DOOR_H
 
+#include <errno.h>
+
 #include "shim/core/calls.h"
 #include "shim/core/core.h"
 #include "shim/core/lane.h"
@@ -107,6 +109,16 @@ long path_is_direct(int directory, const char *path, bool follow) HIDDEN;
 static inline bool trap_decides(void)
 {
     return the_shim.trapped && the_shim.core.no_openat2;
+}
+/* Asks it. A signal may end that before it took the call, with EINTR where the handler has no
+ * SA_RESTART: nothing was done then, and no program expects EINTR of a call that does not wait. */
+static inline long call_asked(long number, const long arguments[6])
+{
+    long result;
+    do
+        result = call_whole(number, arguments);
+    while (result == -EINTR);
+    return result;
 }
 /* openat2 gave this: whether it is of use. */
 void openat2_note(long result) HIDDEN;

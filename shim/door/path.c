@@ -154,6 +154,14 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
     return result < 0 ? result : path_review(number, arguments, shape, directory, path, result);
 }
 
+/* Where a program is is its own to change; yet in a confined tree the trap server is asked. */
+static long call_here(long number, const long arguments[6], const struct call_shape *shape)
+{
+    if (shape->verb == VERB_CHDIR && trap_decides())
+        return call_asked(number, arguments);
+    return call_plain(number, arguments);
+}
+
 /* A call that changes nothing, where names are shadowed: the kernel first, then whether what it
  * did was the right thing. */
 static long shadowed_call(long number, const long arguments[6], const struct call_shape *shape,
@@ -169,7 +177,7 @@ static long shadowed_call(long number, const long arguments[6], const struct cal
         if (text_find(view->table, directory, path) == TEXT_TABLE ||
             !target_is_plain(view, directory, path))
             return path_slow(number, arguments);
-        long result = call_plain(number, arguments);
+        long result = call_here(number, arguments, shape);
         if (result == 0 && shape->verb == VERB_CHDIR)
             ways_moved();
         return result;
@@ -228,7 +236,7 @@ long path_call(long number, const long arguments[6])
     }
     if (trap_decides() && !(shape->traits & TRAIT_NAMES) && shape->verb != VERB_SIZE &&
         shape->verb != VERB_CHDIR && shape->verb != VERB_CHROOT)
-        return call_whole(number, arguments);
+        return call_asked(number, arguments);
     if ((shape->traits & TRAIT_EMPTY_PATH) && (arguments[shape->flags] & AT_EMPTY_PATH)) {
         long result = call_plain(number, arguments);
         if (result < 0 && result != -ENOENT && result != -ELOOP)
@@ -257,7 +265,7 @@ long path_call(long number, const long arguments[6])
         if (text_find(view.table, directory, path) == TEXT_TABLE)
             return path_slow(number, arguments);
     }
-    long result = call_plain(number, arguments);
+    long result = call_here(number, arguments, shape);
     if (result < 0 && !error_is_doubtful(result))
         return result;
     /* From here on the kernel has read the path: it is safe to read. */

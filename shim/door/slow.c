@@ -470,7 +470,7 @@ long path_slow(long number, const long arguments[6])
     /* What moves the program itself is done here. */
     int verb = call_shapes[number].verb;
     if (trap_decides() && verb != VERB_CHDIR && verb != VERB_CHROOT)
-        return call_whole(number, arguments);
+        return verb == VERB_OPEN ? call_whole(number, arguments) : call_asked(number, arguments);
     const struct call_shape *shape = &call_shapes[number];
     struct slow *slow = scratch_take(sizeof *slow);
     if (slow == NULL)

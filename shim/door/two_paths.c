@@ -199,7 +199,7 @@ static long source_allows(const struct walk *from)
 long two_paths_slow(long number, const long arguments[6])
 {
     if (trap_decides())
-        return call_whole(number, arguments);
+        return call_asked(number, arguments);
     const struct call_shape *shape = &call_shapes[number];
     bool has_directories = shape->directory >= 0;
     struct pair *pair = scratch_take(sizeof *pair);

@@ -98,8 +98,34 @@ print(text)'
     rm -f socket
 }
 
+# Python's handlers have no SA_RESTART, and it expects EINTR of no such call.
+signal_work() {
+    python3 -c '
+import os, signal
+count = 0
+def come(number, frame):
+    global count
+    count += 1
+signal.signal(signal.SIGALRM, come)
+signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+for i in range(1000):
+    os.mkdir("d")
+    os.chdir("d")
+    os.stat(".")
+    os.chdir("..")
+    os.symlink("d", "l")
+    os.readlink("l")
+    os.rename("l", "m")
+    os.chmod("d", 0o700)
+    os.unlink("m")
+    os.rmdir("d")
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(count > 10)'
+}
+
 same 'symlinks and what is none' links_work
 same 'Unix sockets' socket_work
+same 'signals in the middle of calls' signal_work
 same 'terminals that it makes' terminal_work
 echo 'given to it' >given
 for how in native session; do
