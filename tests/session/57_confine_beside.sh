@@ -185,6 +185,8 @@ check 'its front killed: the command ends' await 10 gone "$command"
 wait $runner
 check 'and with the session what it left' await 10 gone "$child"
 
+check 'hirsel doctor finds its place' sh -c "hirsel run -- hirsel doctor | grep -q '^ok *confinement .*beside the filter'"
+
 # Where what starts it has less authority than the session it does not begin outside of that.
 refused() {
     local name=$1 status
