@@ -134,8 +134,8 @@ static bool link_shown(const struct worker *worker, const struct hold *hold)
 {
     char real[PATH_MAX];
 
-    return S_ISLNK(hold->status.st_mode) && realpath(hold->real, real) != NULL &&
-           is_shown(worker, real);
+    return S_ISLNK(hold->status.st_mode) && !is_foreign_process(worker, hold->real) &&
+           realpath(hold->real, real) != NULL && is_shown(worker, real);
 }
 
 static long found(struct hold *hold)

@@ -147,5 +147,7 @@ fi
 cd same || exit 1
 status_is 'and nothing beside it' 1 in_session cat "$WORK/given"
 cd ..
+prints 'of other processes not even where they are' '' in_session sh -c \
+    'for link in cwd root exe fd/0; do readlink "/proc/$PPID/$link" "/proc/self/../$PPID/$link"; test ! -L "/proc/$PPID/$link" || echo there; done; true'
 session_stop
 finish
