@@ -23,10 +23,11 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1
 #endif
 
-/* Always there, so that one call that takes long delays nobody. */
-#define WORKERS_MIN 2
-/* All workers busy for so long: one more. */
-#define BUSY_SECONDS 0.1
+/* Always there. Not more: the kernel wakes all that wait for a notification, and they would tear
+ * the one that gets it away from the caller's processor. */
+#define WORKERS_MIN 1
+/* All workers busy with the same calls for so long: one more. */
+#define BUSY_SECONDS 0.05
 /* Workers that die more often than this wait a little before they are started again. */
 #define DEATHS_AT_ONCE 20
 #define DEATHS_SECONDS 10.0
@@ -129,15 +130,39 @@ static bool workers_all_busy(const struct listening *listening)
     return true;
 }
 
+/* Look again in a while whether they still have in hand what they have now. */
+static void busy_watch(struct ev_loop *loop, struct listening *listening)
+{
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        listening->seen[i] = listening->journal->slots[i].notification.id;
+    /* A timer that ran is over: it must be told its time anew. */
+    ev_timer_set(&listening->busy, BUSY_SECONDS, 0);
+    ev_timer_start(loop, &listening->busy);
+}
+
+static bool workers_get_on(const struct listening *listening)
+{
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        if (listening->workers[i] != 0 &&
+            listening->journal->slots[i].notification.id != listening->seen[i])
+            return true;
+    return false;
+}
+
 static void busy_due(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct listening *listening = timer->data;
 
-    (void)loop;
     (void)events;
-    __atomic_store_n(&listening->journal->busy_told, 0, __ATOMIC_RELAXED);
+    /* First, so that who finds nobody waiting from now on says so. */
+    __atomic_store_n(&listening->journal->busy_told, 0, __ATOMIC_SEQ_CST);
     if (!workers_all_busy(listening))
         return;
+    if (workers_get_on(listening)) {
+        __atomic_store_n(&listening->journal->busy_told, 1, __ATOMIC_RELAXED);
+        busy_watch(loop, listening);
+        return;
+    }
     for (unsigned i = 0; i < WORKERS_MAX; i++) {
         if (listening->workers[i] != 0)
             continue;
@@ -169,7 +194,7 @@ static void words_arrived(struct ev_loop *loop, ev_io *watcher, int events)
         if (words[i] == WORD_COPY)
             copy_ask(listening->trap);
         else if (words[i] == WORD_BUSY && !ev_is_active(&listening->busy))
-            ev_timer_start(loop, &listening->busy);
+            busy_watch(loop, listening);
     }
 }
 
@@ -227,13 +252,21 @@ static void listener_ended(struct ev_loop *loop, ev_io *watcher, int events)
     listening_end(watcher->data);
 }
 
+static void revival_wait(struct ev_loop *loop, struct listening *listening)
+{
+    if (ev_is_active(&listening->revival))
+        return;
+    ev_timer_set(&listening->revival, REVIVAL_SECONDS, 0);
+    ev_timer_start(loop, &listening->revival);
+}
+
 static void revival_due(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct listening *listening = timer->data;
 
     (void)events;
     if (workers_fill(listening) != 0)
-        ev_timer_start(loop, timer);
+        revival_wait(loop, listening);
 }
 
 static void worker_ended(struct listening *listening, unsigned index, int status)
@@ -254,7 +287,7 @@ static void worker_ended(struct listening *listening, unsigned index, int status
                      (unsigned)status);
     }
     if (listening->deaths > DEATHS_AT_ONCE || workers_fill(listening) != 0)
-        ev_timer_start(loop, &listening->revival);
+        revival_wait(loop, listening);
 }
 
 void listening_reap(struct trap *trap)
@@ -309,8 +342,8 @@ static int listening_open(struct listening *listening, const struct serving *ser
         return errno;
     ev_io_start(loop, &listening->ended);
     ev_io_start(loop, &listening->said);
-    /* Should the first workers have to wait for those of a dead trap, others are needed. */
-    ev_timer_start(loop, &listening->busy);
+    /* Should the first one have to wait for that of a dead trap, another is needed. */
+    busy_watch(loop, listening);
     return 0;
 }
 

@@ -39,8 +39,9 @@ struct listening {
     ev_tstamp deaths_since;
     struct ev_io ended;
     struct ev_io said;
-    struct ev_timer busy;    /* all workers have been busy so long */
-    struct ev_timer revival; /* of workers that died too often */
+    uint64_t seen[WORKERS_MAX]; /* what each had in hand when last looked at */
+    struct ev_timer busy;       /* all workers have been busy so long */
+    struct ev_timer revival;    /* of workers that died too often */
 };
 
 /* The root of a tree of another session, until it ends. */

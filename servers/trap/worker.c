@@ -16,7 +16,7 @@
 /* A call that so many workers died of is not tried again. */
 #define TRIES_MAX 3
 /* Further workers leave when this many others wait. */
-#define WAITING_ENOUGH 2
+#define WAITING_ENOUGH 1
 
 static struct call_count *count_of(const struct worker *worker, int number)
 {
