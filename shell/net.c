@@ -54,19 +54,14 @@ static void states_print(const Hirsel__NetStates *states)
 /* 0 or an errno, said. */
 static int states_ask(struct session *session, ProtobufCMessage **states)
 {
-    int error = ECONNRESET;
+    struct port *net = NULL;
+    int error = session_call(session, "net", &net, HIRSEL__NET_OPERATION__NET_LIST, NULL,
+                             &hirsel__net_states__descriptor, states, SESSION_TIMEOUT_MS);
 
-    /* net may be restarted meanwhile: asking again does no harm. */
-    for (int attempt = 0; attempt < 3 && error == ECONNRESET; attempt++) {
-        struct port *net = session_connect(session, "net");
-        if (net == NULL)
-            return errno;
-        error = rpc_call(net, HIRSEL__NET_OPERATION__NET_LIST, NULL, NULL, 0,
-                         &hirsel__net_states__descriptor, states, NULL, SESSION_TIMEOUT_MS);
-        port_close(net);
-    }
-    if (error != 0)
+    if (error != 0 && net != NULL)
         shell_say(error, "cannot ask net of session '%s'", session->name);
+    if (net != NULL)
+        port_close(net);
     return error;
 }
 

@@ -145,30 +145,31 @@ static int run_session(struct run *run)
 static int network_grant(struct run *run, uint64_t space)
 {
     Hirsel__NetSpace wanted = HIRSEL__NET_SPACE__INIT;
-    struct port *net = session_connect(&run->session, "net");
+    struct port *net = NULL;
     int error;
 
-    if (net == NULL)
-        return errno;
     wanted.space = space;
     wanted.mode = run->network;
-    error = rpc_call(net, HIRSEL__NET_OPERATION__NET_GRANT, &wanted.base, NULL, 0, NULL, NULL, NULL,
-                     SESSION_TIMEOUT_MS);
-    if (error != 0)
+    error = session_call(&run->session, "net", &net, HIRSEL__NET_OPERATION__NET_GRANT, &wanted.base,
+                         NULL, NULL, SESSION_TIMEOUT_MS);
+    if (error != 0 && net != NULL)
         shell_say(error, "cannot set the network of session '%s'", run->session.name);
-    port_close(net);
+    if (net != NULL)
+        port_close(net);
     return error;
 }
 
-static int space_make(struct run *run, struct port *fs, uint64_t *space)
+static int space_make(struct run *run, struct port **fs, uint64_t *space)
 {
     Hirsel__FsSpaceMake wanted = HIRSEL__FS_SPACE_MAKE__INIT;
     ProtobufCMessage *answer = NULL;
     int error;
 
     wanted.network = run->network;
-    error = rpc_call(fs, HIRSEL__FS_OPERATION__FS_SPACE_MAKE, &wanted.base, NULL, 0,
-                     &hirsel__fs_space__descriptor, &answer, NULL, SESSION_TIMEOUT_MS);
+    error = session_call(&run->session, "fs", fs, HIRSEL__FS_OPERATION__FS_SPACE_MAKE, &wanted.base,
+                         &hirsel__fs_space__descriptor, &answer, SESSION_TIMEOUT_MS);
+    if (error != 0 && *fs == NULL)
+        return error;
     if (error != 0) {
         shell_say(error, "cannot make a name space in session '%s'", run->session.name);
         return error;
@@ -185,19 +186,17 @@ static int run_space(struct run *run, uint64_t *space)
     bool network = run->network != NETWORK_AS_BEFORE;
     /* What programs of a space tell each other in its table must not come from a confined one. */
     bool own = run->namespace_file != NULL || ((network || run->confine.wanted) && !run->one_shot);
-    struct port *fs;
+    struct port *fs = NULL;
     int error = 0;
 
     *space = run->session.current ? session_space() : 0;
     if (own) {
-        fs = session_connect(&run->session, "fs");
-        if (fs == NULL)
-            return errno;
-        error = space_make(run, fs, space);
+        error = space_make(run, &fs, space);
         if (error == 0 && run->namespace_file != NULL &&
             namespace_apply(&run->session, *space, run->namespace_file) != 0)
             error = EINVAL;
-        port_close(fs);
+        if (fs != NULL)
+            port_close(fs);
     }
     if (error == 0 && network)
         error = network_grant(run, *space);

@@ -178,6 +178,30 @@ struct port *session_connect(struct session *session, const char *server)
     return NULL;
 }
 
+int session_call(struct session *session, const char *server, struct port **port,
+                 uint32_t operation, const ProtobufCMessage *body,
+                 const ProtobufCMessageDescriptor *answer_type, ProtobufCMessage **answer,
+                 int timeout_ms)
+{
+    uint64_t request = request_id_new();
+
+    for (int repeats = 0;; repeats++) {
+        int error;
+
+        if (*port == NULL)
+            *port = session_connect(session, server);
+        if (*port == NULL)
+            return errno;
+        error = rpc_call_once(*port, request, operation, body, NULL, 0, answer_type, answer, NULL,
+                              timeout_ms);
+        if ((error != ECONNRESET && error != ENOTCONN && error != EPIPE) ||
+            repeats == CONNECT_AGAIN_MAX)
+            return error;
+        port_close(*port);
+        *port = NULL;
+    }
+}
+
 void session_close(struct session *session)
 {
     int saved = errno;

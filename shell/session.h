@@ -5,6 +5,7 @@
 #ifndef HIRSEL_SESSION_H
 #define HIRSEL_SESSION_H
 
+#include <protobuf-c/protobuf-c.h>
 #include <argp.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -50,6 +51,15 @@ uint64_t session_space(void);
 struct port *session_connect(struct session *session, const char *server);
 /* The same in at most `timeout_ms`: 0 or an errno, not said. */
 int session_reach(struct session *session, const char *server, int timeout_ms, struct port **port);
+
+/* Call a server, and call it again as long as it is killed and started again meanwhile: with an
+ * at-most-once id, so that it does nothing twice. *port is the connection to it, NULL for one that
+ * is still to be made; another one may stand there afterwards. 0 or an errno, not said but where
+ * the server can't be reached. */
+int session_call(struct session *session, const char *server, struct port **port,
+                 uint32_t operation, const ProtobufCMessage *body,
+                 const ProtobufCMessageDescriptor *answer_type, ProtobufCMessage **answer,
+                 int timeout_ms);
 
 /* Harmless on a session that was not found; keeps errno. */
 void session_close(struct session *session);

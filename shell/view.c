@@ -8,9 +8,6 @@
 
 #include "shell/shell.h"
 
-/* A server that dies again and again is not waited for for ever. */
-#define REPEATS_MAX 100
-
 int view_open(struct view *view, struct session *session, const char *session_name)
 {
     *view = (struct view){.session = session};
@@ -33,18 +30,8 @@ int view_call(struct view *view, uint32_t operation, const ProtobufCMessage *bod
               const ProtobufCMessageDescriptor *answer_type, ProtobufCMessage **answer,
               int timeout_ms)
 {
-    uint64_t request = request_id_new();
-
-    for (int repeats = 0;; repeats++) {
-        int error = rpc_call_once(view->fs, request, operation, body, NULL, 0, answer_type, answer,
-                                  NULL, timeout_ms);
-        if ((error != ECONNRESET && error != ENOTCONN && error != EPIPE) || repeats == REPEATS_MAX)
-            return error;
-        port_close(view->fs);
-        view->fs = session_connect(view->session, "fs");
-        if (view->fs == NULL)
-            return errno;
-    }
+    return session_call(view->session, "fs", &view->fs, operation, body, answer_type, answer,
+                        timeout_ms);
 }
 
 int view_path(const char *path, char absolute[PATH_MAX])
