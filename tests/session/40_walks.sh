@@ -31,7 +31,8 @@ if [[ -n ${HIRSEL_TEST_SEED:-} ]]; then
 fi
 for seed in 11 12 13; do walks "$seed"; done
 for seed in 21 22; do walks "$seed" --no-shadows; done
-walks "$((RANDOM + 1000))"
+walks 31
+# Seeds of chance are for make check-long: a check says the same each time.
 for ((i = 0; i < ${LONG:+15} + 0; i++)); do
     walks "$((RANDOM * 32768 + RANDOM + 100000))" $( ((i % 3)) || echo --no-shadows)
 done

@@ -28,7 +28,9 @@ walks() {
     [[ ! -d $WORK/w$seed ]] || { chmod -R u+rwx "$WORK/w$seed" && rm -rf "$WORK/w$seed"; }
 }
 
-seed=${HIRSEL_TEST_SEED:-$((RANDOM + 1000))}
+# A seed of chance is for make check-long: a check says the same each time.
+seed=${HIRSEL_TEST_SEED:-31}
+[[ -z $LONG ]] || seed=${HIRSEL_TEST_SEED:-$((RANDOM + 1000))}
 if [[ -z ${HIRSEL_TEST_SEED:-} ]]; then
     walks 11 @walker,python --native
     walks 11 @walker,python
