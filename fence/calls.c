@@ -38,6 +38,8 @@ static const char root_confined[] = "root's: of no use to a confined program";
 static const char newer[] =
     "names a path, newer than what the core knows: programs use the call before it";
 static const char mounts[] = "the mount interface works on the host's own names";
+static const char new_root[] =
+    "may give names another meaning: the trap server is told, and the kernel does it";
 static const char mounts_confined[] = "a mount would change what names mean";
 static const char inspect[] = "Landlock keeps it within the tree";
 static const char open_attributes[] =
@@ -239,7 +241,7 @@ static const struct fence_call calls[FENCE_CALLS] = {
     [153] = {"vhangup", "root's, on the machine itself", root_confined, FENCE_NATIVE, FENCE_DENIED,
              FENCE_RULE_NONE, 0, EPERM},
     [154] = {"modify_ldt", memory, NULL, FENCE_NATIVE, FENCE_NATIVE, 0, 0, 0},
-    [155] = {"pivot_root", root, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0,
+    [155] = {"pivot_root", new_root, root_confined, FENCE_ASKED, FENCE_DENIED, FENCE_RULE_NONE, 0,
              EPERM},
     [156] = {"_sysctl", gone, NULL, FENCE_NATIVE, FENCE_ABSENT, 0, 0, 0},
     [157] = {"prctl",
@@ -249,14 +251,17 @@ static const struct fence_call calls[FENCE_CALLS] = {
     [159] = {"adjtimex", time, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0,
              EPERM},
     [160] = {"setrlimit", self, NULL, FENCE_NATIVE, FENCE_NATIVE, 0, 0, 0},
-    [161] = {"chroot", path, mounts_confined, FENCE_CORE, FENCE_DENIED, FENCE_RULE_NONE, 0, EPERM},
+    [161] = {"chroot", "names a path, and gives names another meaning: the trap server is told",
+             mounts_confined, FENCE_ASKED, FENCE_DENIED, FENCE_RULE_NONE, 0, EPERM},
     [162] = {"sync", "writes out what is written already; names nothing", NULL, FENCE_NATIVE,
              FENCE_NATIVE, 0, 0, 0},
     [163] = {"acct", root, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0, EPERM},
     [164] = {"settimeofday", time, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0,
              EPERM},
-    [165] = {"mount", root, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0, EPERM},
-    [166] = {"umount2", root, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0, EPERM},
+    [165] = {"mount", new_root, root_confined, FENCE_ASKED, FENCE_DENIED, FENCE_RULE_NONE, 0,
+             EPERM},
+    [166] = {"umount2", new_root, root_confined, FENCE_ASKED, FENCE_DENIED, FENCE_RULE_NONE, 0,
+             EPERM},
     [167] = {"swapon", root, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0, EPERM},
     [168] = {"swapoff", root, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0, EPERM},
     [169] = {"reboot", "root's, on the machine itself", root_confined, FENCE_NATIVE, FENCE_DENIED,
@@ -435,9 +440,8 @@ static const struct fence_call calls[FENCE_CALLS] = {
     [307] = {"sendmmsg", "may name an address",
              "native where all sockets are streams, but for MSG_FASTOPEN", FENCE_NETWORK,
              FENCE_ASKED, FENCE_RULE_MESSAGE, 3, EOPNOTSUPP},
-    [308] = {"setns", "enters name spaces that were opened before",
-             "no way into another name space", FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0,
-             EPERM},
+    [308] = {"setns", new_root, "no way into another name space", FENCE_ASKED, FENCE_DENIED,
+             FENCE_RULE_NONE, 0, EPERM},
     [309] = {"getcpu", time, NULL, FENCE_NATIVE, FENCE_NATIVE, 0, 0, 0},
     [310] = {"process_vm_readv", pids, inspect, FENCE_NATIVE, FENCE_NATIVE, FENCE_RULE_INSPECT, 0,
              EPERM},
@@ -487,7 +491,7 @@ static const struct fence_call calls[FENCE_CALLS] = {
              ENOSYS},
     [428] = {"open_tree", mounts, mounts_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0,
              EPERM},
-    [429] = {"move_mount", mounts, mounts_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0,
+    [429] = {"move_mount", new_root, mounts_confined, FENCE_ASKED, FENCE_DENIED, FENCE_RULE_NONE, 0,
              EPERM},
     [430] = {"fsopen", mounts, mounts_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0,
              EPERM},

@@ -68,6 +68,18 @@ const struct fence_call *fence_call_at(uint32_t number);
 
 /* ---- The filter: filter.c ---- */
 
+/* A call that one place in a program makes with one text of its own, so that what it asks for is
+ * known without looking: two addresses of the same image keep their distance, wherever that lies,
+ * and their places in a page. */
+struct fence_known {
+    uint16_t number;
+    uint16_t place;    /* in its page: the instruction behind the system call */
+    uint8_t argument;  /* that points at the text */
+    uint32_t distance; /* from that instruction to the text, modulo 2^32 */
+};
+
+#define FENCE_KNOWN 8
+
 struct fence_options {
     bool confined; /* what Landlock does not hold is asked or refused */
     bool network;  /* the tree's network is not the host's: addresses are asked about */
@@ -76,6 +88,10 @@ struct fence_options {
     bool report;   /* what is denied comes to the listener as well, so that it can be counted. Its
                       answer is what fence_program_verdict says of the same options without this */
     int landlock;  /* confined: the version of Landlock that is in force, 0 for none */
+    /* Calls that need not be asked about. Of a confined tree those alone that have a lane there:
+     * any program can put its code and text so. */
+    struct fence_known known[FENCE_KNOWN];
+    unsigned known_count;
 };
 
 #define FENCE_PROGRAM_MAX 2048

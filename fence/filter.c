@@ -34,6 +34,8 @@
 /* The first version of Landlock that knows of truncation, and of signals. */
 enum { LANDLOCK_TRUNCATION = 3, LANDLOCK_SIGNALS = 6 };
 
+enum { PAGE = 4096 };
+
 /* A place in the program, counted from its end. */
 typedef unsigned place;
 
@@ -43,6 +45,7 @@ struct meeting {
     uint8_t rule;
     uint8_t argument;
     uint8_t refusal;
+    uint16_t known; /* its number, if some of its calls need not be asked about; else 0 */
 };
 
 struct writer {
@@ -155,34 +158,56 @@ static place put_refusal(struct writer *writer, uint32_t error)
     return writer->options->report ? writer->notify : put_return(writer, SECCOMP_RET_ERRNO | error);
 }
 
-/* What the core has decided already goes on, the rest is asked. */
-static place put_lane(struct writer *writer)
+/* Whether the call comes from this place with this text. */
+static place put_known(struct writer *writer, const struct fence_known *known, place no)
 {
-    return put_argument_equals(writer, 5, LANE_COOKIE, writer->allow, writer->notify);
+    place near;
+
+    put_test(writer, BPF_JEQ, known->distance, writer->allow, no);
+    put(writer, BPF_ALU | BPF_SUB | BPF_X, 0);
+    put_load_low(writer, known->argument);
+    put(writer, BPF_MISC | BPF_TAX, 0);
+    near = put_load(writer, offsetof(struct seccomp_data, instruction_pointer));
+    put_test(writer, BPF_JEQ, known->place, near, no);
+    put(writer, BPF_ALU | BPF_AND | BPF_K, PAGE - 1);
+    return put_load(writer, offsetof(struct seccomp_data, instruction_pointer));
+}
+
+/* What the core has decided already goes on, the rest is asked, but for what is known. */
+static place put_lane(struct writer *writer, const struct meeting *meeting)
+{
+    const struct fence_options *options = writer->options;
+    place asked = writer->notify;
+
+    for (unsigned i = 0; meeting->known != 0 && i < options->known_count; i++)
+        if (options->known[i].number == meeting->known)
+            asked = put_known(writer, &options->known[i], asked);
+    return put_argument_equals(writer, 5, LANE_COOKIE, writer->allow, asked);
 }
 
 /* By a descriptor alone: it can't be AT_FDCWD, which is negative. */
-static place put_empty_path(struct writer *writer, unsigned flags)
+static place put_empty_path(struct writer *writer, const struct meeting *meeting)
 {
-    place lane = put_lane(writer);
+    place lane = put_lane(writer, meeting);
     place by_descriptor = put_int_has(writer, 0, 1u << 31, lane, writer->allow);
 
-    return put_int_has(writer, flags, AT_EMPTY_PATH, by_descriptor, lane);
+    return put_int_has(writer, meeting->argument, AT_EMPTY_PATH, by_descriptor, lane);
 }
 
 /* Landlock checks what an open makes readable and writable. O_PATH and the access mode 3, which is
  * for ioctl only, make neither. */
-static place put_open(struct writer *writer, unsigned flags)
+static place put_open(struct writer *writer, const struct meeting *meeting)
 {
     uint32_t unchecked = O_PATH;
     place checked;
 
     if (writer->options->landlock < LANDLOCK_TRUNCATION)
         unchecked |= O_TRUNC;
-    checked = put_int_has(writer, flags, unchecked, writer->notify, put_lane(writer));
+    checked = put_int_has(writer, meeting->argument, unchecked, writer->notify,
+                          put_lane(writer, meeting));
     put_test(writer, BPF_JEQ, O_ACCMODE, writer->notify, checked);
     put(writer, BPF_ALU | BPF_AND | BPF_K, O_ACCMODE);
-    return put_load_low(writer, flags);
+    return put_load_low(writer, meeting->argument);
 }
 
 /* Streams can't be sent elsewhere, but for a connect in disguise. */
@@ -193,11 +218,11 @@ static place put_message(struct writer *writer, const struct meeting *meeting)
 }
 
 /* Of one type of sockets, those that the policy and the network let be. */
-static place put_internet(struct writer *writer)
+static place put_internet(struct writer *writer, const struct meeting *meeting)
 {
     static const uint32_t stream[] = {0, IPPROTO_TCP}, datagram[] = {0, IPPROTO_UDP};
     place refused = put_refusal(writer, EACCES);
-    place allowed = writer->options->network ? put_lane(writer) : writer->allow;
+    place allowed = writer->options->network ? put_lane(writer, meeting) : writer->allow;
     place by_datagram, by_stream;
 
     if (!writer->options->network && !writer->options->internet)
@@ -218,10 +243,10 @@ static place put_local(struct writer *writer)
     return put_int_among(writer, 1, 0xf, connected, 2, writer->allow, put_refusal(writer, EACCES));
 }
 
-static place put_socket(struct writer *writer)
+static place put_socket(struct writer *writer, const struct meeting *meeting)
 {
     static const uint32_t families[] = {AF_INET, AF_INET6};
-    place internet = put_internet(writer);
+    place internet = put_internet(writer, meeting);
     place local = put_local(writer);
     place other = put_int_among(writer, 0, UINT32_MAX, families, 2, internet,
                                 put_refusal(writer, EAFNOSUPPORT));
@@ -323,7 +348,7 @@ static place put_way(struct writer *writer, const struct meeting *meeting)
 {
     switch ((enum fence_way)meeting->way) {
     case FENCE_CORE:
-        return put_lane(writer);
+        return put_lane(writer, meeting);
     case FENCE_ASKED:
         return writer->notify;
     case FENCE_DENIED:
@@ -344,11 +369,12 @@ static place put_rule(struct writer *writer, const struct meeting *meeting)
 
     switch ((enum fence_rule)meeting->rule) {
     case FENCE_RULE_EMPTY_PATH:
-        return put_empty_path(writer, meeting->argument);
+        return put_empty_path(writer, meeting);
     case FENCE_RULE_OPEN:
-        return put_open(writer, meeting->argument);
+        return put_open(writer, meeting);
     case FENCE_RULE_TRUNCATE:
-        return options->landlock >= LANDLOCK_TRUNCATION ? put_lane(writer) : writer->notify;
+        return options->landlock >= LANDLOCK_TRUNCATION ? put_lane(writer, meeting)
+                                                        : writer->notify;
     case FENCE_RULE_ADDRESS:
         return put_address(writer, meeting->argument);
     case FENCE_RULE_SENDTO:
@@ -358,7 +384,7 @@ static place put_rule(struct writer *writer, const struct meeting *meeting)
     case FENCE_RULE_LISTEN:
         return addresses ? writer->notify : writer->allow;
     case FENCE_RULE_SOCKET:
-        return put_socket(writer);
+        return put_socket(writer, meeting);
     case FENCE_RULE_PAIR:
         return put_int_equals(writer, 0, AF_UNIX, put_local(writer),
                               put_refusal(writer, meeting->refusal));
@@ -408,6 +434,14 @@ static bool rule_applies(const struct fence_options *options, enum fence_rule ru
     }
 }
 
+static bool has_known(const struct fence_options *options, uint32_t number)
+{
+    for (unsigned i = 0; i < options->known_count; i++)
+        if (options->known[i].number == number)
+            return true;
+    return false;
+}
+
 static struct meeting meeting_of(const struct fence_options *options, uint32_t number)
 {
     const struct fence_call *call = fence_call_at(number);
@@ -430,6 +464,8 @@ static struct meeting meeting_of(const struct fence_options *options, uint32_t n
     }
     if (meeting.rule != FENCE_RULE_NONE || meeting.way == FENCE_DENIED)
         meeting.refusal = call->refusal;
+    if (has_known(options, number))
+        meeting.known = (uint16_t)number;
     return meeting;
 }
 
@@ -498,7 +534,7 @@ void fence_program_build(const struct fence_options *options, struct fence_progr
 
 uint32_t fence_program_verdict(const struct fence_program *program, const struct seccomp_data *call)
 {
-    uint32_t value = 0;
+    uint32_t value = 0, other = 0;
 
     for (unsigned at = 0; at < program->count; at++) {
         const struct sock_filter *step = &program->code[at];
@@ -512,6 +548,12 @@ uint32_t fence_program_verdict(const struct fence_program *program, const struct
             continue;
         case BPF_ALU | BPF_AND | BPF_K:
             value &= step->k;
+            continue;
+        case BPF_ALU | BPF_SUB | BPF_X:
+            value -= other;
+            continue;
+        case BPF_MISC | BPF_TAX:
+            other = value;
             continue;
         case BPF_JMP | BPF_JA:
             at += step->k;

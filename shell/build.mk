@@ -1,5 +1,5 @@
 # hirsel: the user's way in, and what it starts.
-SHELL_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out shell/enter.c,$(wildcard shell/*.c)))
+SHELL_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(filter-out shell/enter.c shell/linker.c,$(wildcard shell/*.c)))
 SHELL_LIBS := $(STATIC_LIBS) -ljansson
 PROGRAMS += $(B)/bin/hirsel $(B)/libexec/hirsel/enter
 
@@ -8,7 +8,7 @@ $(B)/bin/hirsel: $(SHELL_OBJECTS) $(FENCE) $(B)/lib/libserver.a $(LIBMSG)
 	$(CC) $(LDFLAGS) -o $@ $^ $(SHELL_LIBS)
 
 # It is tried with the libc copy preloaded, which a sanitizer does not bear.
-ENTER_OBJECTS := $(patsubst %.c,$(B)/enter/%.o,shell/enter.c servers/lib/passing.c $(wildcard fence/*.c)) \
+ENTER_OBJECTS := $(patsubst %.c,$(B)/enter/%.o,shell/enter.c shell/linker.c servers/lib/passing.c $(wildcard fence/*.c)) \
 	$(B)/enter/proto/policy.pb-c.o
 
 $(B)/enter/%.o: %.c | $(B)/include/.protos

@@ -22,6 +22,7 @@
 #include "fence/fence.h"
 #include "servers/lib/entry.h"
 #include "servers/lib/passing.h"
+#include "shell/linker.h"
 
 struct enter {
     int attendant; /* the socket to it */
@@ -100,6 +101,7 @@ static int filter_install(struct enter *enter, int landlock)
     pid_t courier;
     int error;
 
+    linker_calls_add(&options);
     if (pipe2(number, O_CLOEXEC) != 0)
         return errno;
     courier = courier_start(enter, number[0]);

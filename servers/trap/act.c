@@ -15,6 +15,7 @@
 #include "servers/trap/swap.h"
 #include "servers/trap/worker.h"
 #include "shim/core/host.h"
+#include "shim/core/lane.h"
 #include "shim/core/node.h"
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
@@ -298,10 +299,9 @@ static bool descriptor_is_virtual(struct worker *worker, const struct view *view
 }
 
 /* What was decided goes for our root. A caller with another one has the kernel's own names. */
-static long elsewhere(const struct worker *worker, long decided)
+static long elsewhere(struct worker *worker, long decided)
 {
-    return decided == VERDICT_CONTINUE || client_shares_root(&worker->client) ? decided
-                                                                              : VERDICT_CONTINUE;
+    return decided == VERDICT_CONTINUE || roots_are_one(worker) ? decided : VERDICT_CONTINUE;
 }
 
 static void act_path(struct worker *worker, struct answer *answer)
@@ -431,7 +431,7 @@ static void act_two_paths(struct worker *worker, struct answer *answer)
             return;
         }
     }
-    if (client_shares_root(&worker->client))
+    if (roots_are_one(worker))
         act_two(worker, answer);
     else
         proceed(answer);
@@ -483,7 +483,7 @@ void act_getcwd(struct worker *worker, struct answer *answer)
     long result;
 
     if (!view.places || walk_descriptor(walk, &the_shim.caller, view.table, AT_FDCWD) < 0 ||
-        !walk->touched || !client_shares_root(&worker->client)) {
+        !walk->touched || !roots_are_one(worker)) {
         proceed(answer);
         return;
     }
@@ -594,7 +594,9 @@ void act(struct worker *worker, struct answer *answer)
         act_list(worker, answer);
         return;
     }
-    if (!call_is_known(call->number)) {
+    /* Of a chroot the shim has decided, and we are told. */
+    if (!call_is_known(call->number) ||
+        (call->number == SYS_chroot && worker->slot->notification.data.args[5] == LANE_COOKIE)) {
         proceed(answer);
         return;
     }

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #define JOURNAL_MAGIC 0x6c6e72756f4a7274ull
-#define JOURNAL_LAYOUT 1
+#define JOURNAL_LAYOUT 2
 
 struct journal *journal_map(int descriptor)
 {

@@ -36,10 +36,19 @@ struct call_count {
     uint64_t refused;
 };
 
+/* Whether "/" means the same to all of the tree as to the trap server. */
+enum roots {
+    ROOTS_UNKNOWN = 0, /* nobody has looked yet */
+    ROOTS_ONE,         /* it does */
+    ROOTS_MANY,        /* each has to be looked at: somebody called what can change it */
+};
+
 struct journal {
     uint64_t magic;
     uint32_t layout;
     uint32_t busy_told; /* atomic: main knows that all workers are busy */
+    uint32_t roots;     /* atomic: enum roots */
+    uint32_t reserved;
     uint64_t forgotten; /* atomic, as are the counts */
     struct call_count counts[CALLS_COUNTED];
     struct slot slots[WORKERS_MAX];

@@ -19,7 +19,9 @@ enum { SITES_MAX = 64 };
 
 /* What is known of the copy that a door leads to. */
 static struct {
-    char path[PATH_MAX]; /* empty: none */
+    char path[PATH_MAX];         /* empty: none */
+    char session[SESSION_LIMIT]; /* whose door it was found at, and ... */
+    uint64_t space;              /* ... in which name space */
     struct copy_stamp stamp;
     uint32_t sites[SITES_MAX]; /* where ld.so's calls are that open files */
     size_t site_count;
@@ -100,13 +102,43 @@ static bool copy_find_here(void)
     if (got <= 0)
         return false;
     path[got] = '\0';
-    if (strcmp(path, copy.path) == 0)
-        return true;
-    copy.path[0] = '\0';
-    if (!copy_load(path))
-        return false;
-    strcpy(copy.path, path);
+    if (strcmp(path, copy.path) != 0) {
+        copy.path[0] = '\0';
+        if (!copy_load(path))
+            return false;
+        strcpy(copy.path, path);
+    }
+    strcpy(copy.session, the_shim.core.session);
+    copy.space = the_shim.core.space;
     return true;
+}
+
+static bool copy_is_of(const struct stat *status)
+{
+    return copy.stamp.device == status->st_dev && copy.stamp.inode == status->st_ino &&
+           copy.stamp.size == (uint64_t)status->st_size &&
+           copy.stamp.mtime_seconds == status->st_mtim.tv_sec &&
+           copy.stamp.mtime_nanoseconds == status->st_mtim.tv_nsec;
+}
+
+/* A copy of that file, for this name space: the one we know, or what its door leads to now. A
+ * descriptor or -1. */
+static int copy_open(const struct stat *status, bool *unknown)
+{
+    bool at_hand = copy.path[0] != '\0' && copy.space == the_shim.core.space &&
+                   strcmp(copy.session, the_shim.core.session) == 0 && copy_is_of(status);
+    int file;
+
+    *unknown = false;
+    if (at_hand) {
+        file = open(copy.path, O_RDONLY | O_CLOEXEC);
+        if (file >= 0)
+            return file;
+    }
+    if (!copy_find_here())
+        return -1;
+    *unknown = !copy_is_of(status);
+    return *unknown ? -1 : open(copy.path, O_RDONLY | O_CLOEXEC);
 }
 
 /* Whether the call was made by ld.so: others want the file as it is. Where ld.so lies is not known,
@@ -143,25 +175,21 @@ bool swap_open(struct worker *worker, unsigned flags, struct answer *answer)
     const char *path = worker->call.paths[0];
     size_t length = strlen(path);
     const struct stat *status = worker->status_known ? &worker->status : &worker->walk.status;
+    bool unknown;
     int file;
 
     if ((flags & ~(unsigned)KERNEL_LARGEFILE) != (O_RDONLY | O_CLOEXEC) || length < sizeof name ||
         strcmp(path + length - sizeof name + 1, name) != 0 || path[length - sizeof name] != '/' ||
         !S_ISREG(status->st_mode))
         return false;
-    if (!copy_find_here() || !caller_is_linker(worker))
+    if (copy.path[0] == '\0' && !copy_find_here())
         return false;
-    if (copy.stamp.device != status->st_dev || copy.stamp.inode != status->st_ino ||
-        copy.stamp.size != (uint64_t)status->st_size ||
-        copy.stamp.mtime_seconds != status->st_mtim.tv_sec ||
-        copy.stamp.mtime_nanoseconds != status->st_mtim.tv_nsec) {
-        copy_ask(worker);
-        return false;
-    }
     /* It was our libc.so.6 that was looked at. */
-    if (!client_shares_root(&worker->client))
+    if (!caller_is_linker(worker) || !roots_are_one(worker))
         return false;
-    file = open(copy.path, O_RDONLY | O_CLOEXEC);
+    file = copy_open(status, &unknown);
+    if (unknown)
+        copy_ask(worker);
     if (file < 0)
         return false;
     answer->descriptor = file;

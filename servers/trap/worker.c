@@ -156,6 +156,7 @@ static void slot_answer(struct worker *worker)
 
     client_begin(&worker->client, tid, worker->opener);
     identity_become(worker->client.process, &slot->request);
+    roots_note(worker, slot->notification.data.nr);
     worker->hidden = false;
     if (slot->tries >= TRIES_MAX)
         answer.result = -EIO;

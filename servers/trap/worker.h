@@ -62,6 +62,14 @@ long decide_path(struct worker *worker, const struct view *view, unsigned which,
  * directory that was removed. */
 long decide_walk(struct worker *worker, const struct view *view, unsigned which, bool *touched);
 
+/* ---- roots.c ---- */
+
+/* A call of this number is about to be made. */
+void roots_note(struct worker *worker, int number);
+/* Whether "/" is to the caller what it is to us: not where it has a mount name space or a root of
+ * its own. */
+bool roots_are_one(struct worker *worker);
+
 /* ---- act.c ---- */
 
 /* What is to be answered. */

@@ -315,6 +315,19 @@ status_is 'and is told that it cannot be written' 1 in_session /bin/busybox sh -
 check 'a device' hirsel settrans --session t -c place/null null
 check 'a static program writes to it' in_session /bin/busybox sh -c 'echo x >place/null'
 
+# ---- ld.so's own files: bound from the start, they count ----
+cat >spoken.c <<'END'
+#include <unistd.h>
+__attribute__((constructor)) static void speak(void)
+{
+    if (write(1, "preloaded\n", 10) < 0)
+        _exit(1);
+}
+END
+gcc -shared -fPIC -o spoken.so spoken.c && echo "$WORK/spoken.so" >preload
+echo "bind $WORK/preload /etc/ld.so.preload" >preloading
+prints 'a bound ld.so.preload is read' preloaded hirsel run --session "$SESSION" --namespace preloading -- /bin/true
+
 # ---- a network of its own ----
 in_private() {
     hirsel run --session "$SESSION" --net private -- "$@"

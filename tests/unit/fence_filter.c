@@ -518,6 +518,7 @@ static const struct {
     {SYS_fchdir, "the shim keeps its own note of it; a placeholder serves"},
     {SYS_unshare, "the shim keeps its own note of it"},
     {SYS_setns, "the shim keeps its own note of it"},
+    {SYS_chroot, "the core's, and the trap server is told of it"},
     {SYS_getdents, "no libc of today makes it, so that the shim need not know it"},
 };
 
@@ -535,12 +536,63 @@ START_TEST(test_shim_agrees)
 }
 END_TEST
 
+/* A call that is known by its place and its text. */
+START_TEST(test_known)
+{
+    struct fence_options options = modes[_i];
+    static struct fence_program program;
+    bool confined = options.confined;
+    uint32_t open_met =
+        confined && options.landlock == 0 ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW;
+    const struct {
+        uint32_t number;
+        uint64_t place, text, flags;
+        uint32_t met;
+    } calls[] = {
+        {SYS_openat, 0x7f1234567abc, 0x7f123457a123, O_CLOEXEC, open_met},
+        {SYS_openat, 0x7fffff000abc, 0x7fffff013123, O_CLOEXEC, open_met},
+        {SYS_openat, 0x7f1234567abc, 0x7f123457a124, O_CLOEXEC, SECCOMP_RET_USER_NOTIF},
+        {SYS_openat, 0x7f1234567abd, 0x7f123457a124, O_CLOEXEC, SECCOMP_RET_USER_NOTIF},
+        {SYS_openat, 0x7f1234567abc, 0x7f1234566abc, O_CLOEXEC, SECCOMP_RET_USER_NOTIF},
+        {SYS_openat, 0x7f1234567abc, 0x7f123457a123, O_PATH,
+         confined ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW},
+        {SYS_access, 0x7f1234567010, 0x7f1234560000, R_OK,
+         confined ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW},
+        {SYS_access, 0x7f1234567abc, 0x7f123457a123, R_OK, SECCOMP_RET_USER_NOTIF},
+        {SYS_unlink, 0x7f1234567010, 0x7f1234560000, 0, SECCOMP_RET_USER_NOTIF},
+    };
+
+    options.known[0] = (struct fence_known){
+        .number = SYS_openat, .place = 0xabc, .argument = 1, .distance = 0x12667};
+    options.known[1] = (struct fence_known){
+        .number = SYS_access, .place = 0x010, .argument = 0, .distance = (uint32_t)-0x7010};
+    options.known_count = 2;
+    fence_program_build(&options, &program);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct seccomp_data data = {.nr = (int)calls[i].number,
+                                    .arch = AUDIT_ARCH_X86_64,
+                                    .instruction_pointer = calls[i].place};
+
+        if (calls[i].number == SYS_openat) {
+            data.args[0] = (uint64_t)AT_FDCWD;
+            data.args[1] = calls[i].text;
+            data.args[2] = calls[i].flags;
+        } else {
+            data.args[0] = calls[i].text;
+            data.args[1] = calls[i].flags;
+        }
+        ck_assert_msg(fence_program_verdict(&program, &data) == calls[i].met, "call %zu", i);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *rows = tcase_create("rows");
     tcase_set_timeout(rows, 20);
     tcase_add_loop_test(rows, test_every_number, 0, MODES * 2);
     tcase_add_loop_test(rows, test_verdicts, 0, MODES);
+    tcase_add_loop_test(rows, test_known, 0, MODES);
     tcase_add_test(rows, test_report);
     tcase_add_test(rows, test_shim_agrees);
     TCase *arguments = tcase_create("arguments");
