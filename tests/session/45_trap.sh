@@ -5,6 +5,7 @@
 # programs under gdb and strace. Without the trap server the same programs see the host.
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
+trap_needed
 
 program names names gcc -static
 program names.musl names musl-gcc -static

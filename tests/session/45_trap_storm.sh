@@ -5,6 +5,7 @@
 # holds up no other; Ctrl-C ends a blocked open, connect and accept at once; nothing is left.
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
+trap_needed
 
 program names names gcc -static
 program storm storm gcc -static

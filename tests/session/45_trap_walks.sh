@@ -6,6 +6,7 @@
 # HIRSEL_TEST_SEED=N walks with this seed alone; HIRSEL_TEST_QUERIES=N says how many are asked.
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
+trap_needed
 export PYTHONDONTWRITEBYTECODE=1
 compare=$SOURCE/tests/session/walks/compare.py
 queries=${HIRSEL_TEST_QUERIES:-3000}

@@ -6,6 +6,7 @@
 # in one line; programs of the foundation's tests print and leave what they do natively.
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
+trap_needed
 export PYTHONDONTWRITEBYTECODE=1
 
 program names names gcc -static

@@ -43,6 +43,10 @@ if grep -q '^ok *seccomp' here && ! "$refuse" seccomp -- "$refuse" seccomp -- tr
 else
     skip 'seccomp refused: it is refused here already'
 fi
+if ! "$refuse" memory -- true 2>/dev/null; then
+    skip 'what else may be refused: filters are, here'
+    finish
+fi
 if grep -q '^ok *landlock' here; then
     told 'Landlock refused' less 1 landlock landlock
     told 'then no confinement holds' less 1 confinement landlock

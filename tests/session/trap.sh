@@ -8,6 +8,14 @@ BARE=$WORK/bare
 PLACE=$WORK/place
 export PLACE BARE
 
+# For tests of what the trap server does: where this system has none all is skipped.
+trap_needed() {
+    local why=$SCRATCH/tmp/why
+    hirsel run -- true 2>"$why" && [[ ! -s $why ]] && return
+    skip "no trap server here: $(head -n 1 "$why")"
+    finish
+}
+
 # program NAME SOURCE COMPILER…: build programs/SOURCE.c as $BARE/NAME.
 program() {
     local name=$1 source=$2
