@@ -23,6 +23,7 @@ static const char changes[] = "names a path whose attributes it changes: Landloc
                               "it, the core does by the policy";
 static const char checked[] = "names a path: Landlock checks again what passes by the lane";
 static const char address[] = "names an address";
+static const char local[] = "names an address, which may be a path";
 static const char reach[] = "names an address: the core compares it with the policy";
 static const char own_sockets[] =
     "a session's sockets are the kernel's; their addresses were settled by bind and connect";
@@ -98,7 +99,7 @@ static const struct fence_call calls[FENCE_CALLS] = {
             "streams of the Unix family; of the Internet where the policy names a host or the "
             "network is the session's",
             FENCE_NETWORK, FENCE_NETWORK, FENCE_RULE_SOCKET, 0, EACCES},
-    [42] = {"connect", address, reach, FENCE_NETWORK, FENCE_ASKED, 0, 0, 0},
+    [42] = {"connect", local, reach, FENCE_CORE, FENCE_ASKED, 0, 0, 0},
     [43] = {"accept", "tells an address", NULL, FENCE_NETWORK, FENCE_NETWORK, 0, 0, 0},
     [44] = {"sendto",
             "names an address; native without one, and never laned: its sixth argument is taken",
@@ -113,7 +114,7 @@ static const struct fence_call calls[FENCE_CALLS] = {
             FENCE_ASKED, FENCE_RULE_MESSAGE, 2, EOPNOTSUPP},
     [47] = {"recvmsg", "tells an address", NULL, FENCE_NETWORK, FENCE_NETWORK, 0, 0, 0},
     [48] = {"shutdown", own_sockets, NULL, FENCE_NATIVE, FENCE_NATIVE, 0, 0, 0},
-    [49] = {"bind", address, reach, FENCE_NETWORK, FENCE_ASKED, 0, 0, 0},
+    [49] = {"bind", local, reach, FENCE_CORE, FENCE_ASKED, 0, 0, 0},
     [50] = {"listen", "takes a port if it has none",
             "takes a port if it has none; native where there are no Internet sockets",
             FENCE_NETWORK, FENCE_ASKED, FENCE_RULE_LISTEN, 0, 0},

@@ -81,6 +81,19 @@ static void program_report(struct attendant *attendant, int status)
     rpc_notice(attendant->init, HIRSEL__INIT_OPERATION__INIT_TREE_REPORT, &end.base);
 }
 
+/* By the trap server's word. Once for the tree: the log has each program. */
+static void unprivileged_tell(void *context, const char *name)
+{
+    struct attendant *attendant = context;
+    struct tree_event event = {.kind = TREE_UNPRIVILEGED};
+
+    if (attendant->told || attendant->front < 0)
+        return;
+    attendant->told = true;
+    snprintf(event.name, sizeof event.name, "%s", name);
+    passing_send(attendant->front, &event, sizeof event, -1, 0);
+}
+
 static void front_leave(struct attendant *attendant)
 {
     if (attendant->front >= 0)
@@ -181,7 +194,10 @@ static void attendant_turn(struct attendant *attendant)
 {
     enum { SIGNALS, FRONT, ENTRY, OPENER, COUNT };
     /* No way leads out of a confined tree. */
-    opener_beside *beside = attendant->plan->policy_length == 0 ? beside_start : NULL;
+    bool confined = attendant->plan->policy_length > 0;
+    struct opener_hands hands = {.beside = confined ? NULL : beside_start,
+                                 .tell = confined ? NULL : unprivileged_tell,
+                                 .context = attendant};
     struct pollfd watched[COUNT];
     struct signalfd_siginfo ignored;
     bool behind;
@@ -200,7 +216,7 @@ static void attendant_turn(struct attendant *attendant)
         front_wake(attendant);
     if (count <= 0)
         return;
-    if (watched[OPENER].revents != 0 && !opener_serve(attendant->opener, beside)) {
+    if (watched[OPENER].revents != 0 && !opener_serve(attendant->opener, &hands)) {
         /* No session any more: nobody will ask again. */
         close(attendant->opener);
         attendant->opener = -1;

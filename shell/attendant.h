@@ -18,6 +18,7 @@ struct attendant {
     pid_t group; /* the process group that the user's shell made; 0: the command's own */
     pid_t command;
     bool announced; /* the front was told of the command */
+    bool told;      /* the front, of a setuid program */
     bool running;
     bool stopped;         /* the command is */
     unsigned front_stops; /* that the front was told of, and has not said to be over */

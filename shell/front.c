@@ -207,6 +207,15 @@ static void event_run(struct front *front, const struct tree_event *event)
     case TREE_UNFENCED:
         unfenced_say(front, (unsigned)event->value);
         break;
+    case TREE_UNPRIVILEGED:
+        /* For who looks on: in a script the program's own words must do. */
+        if (isatty(STDERR_FILENO))
+            shell_say(
+                0,
+                "'%.*s' has no more rights here than you: setuid programs work with hirsel run "
+                "--no-trap",
+                (int)sizeof event->name, event->name);
+        break;
     case TREE_NO_EXEC:
         shell_say(event->value, "cannot run '%s'", front->plan->command[0]);
         front->status = event->value == ENOENT ? SHELL_NOT_FOUND : SHELL_CANNOT_EXECUTE;

@@ -28,12 +28,18 @@ enum tree_event_kind {
     TREE_UNHELD = 7,    /* value: the same where the command was to be confined: it does not run */
     TREE_UNFENCED = 8,  /* value: what Landlock can't hold (enum fence_hold): the command runs only
                            with best_effort */
+    TREE_UNPRIVILEGED = 9, /* name: a setuid program that has no more rights than the user here */
 };
 
 struct tree_event {
     int32_t kind;
     int32_t value;
+    char name[56];
 };
+
+/* Below the tree's own directory. */
+#define TREE_TEMPORARY "/tmp" /* what it has as TMPDIR */
+#define TREE_MEMORY "/shm"    /* what is at /dev/shm for it */
 
 struct beside;
 
@@ -46,7 +52,8 @@ struct tree_plan {
     /* What it is confined to, packed (fence_policy_pack); none: it is not confined. */
     uint8_t *policy;
     size_t policy_length;
-    const char *scratch; /* its TMPDIR, removed when the tree ends; NULL: the user's */
+    /* A directory of its own, removed when the tree ends; NULL: none. */
+    const char *scratch;
     /* As the user's shell set them; what the command is to have (tree_run fills them in). */
     sigset_t mask;
     struct sigaction child_action;

@@ -251,10 +251,11 @@ void trapped_add(struct init *init, const struct root *root, struct msg *raw, st
 
 static void opener_asked(struct ev_loop *loop, ev_io *watcher, int events)
 {
+    static const struct opener_hands none = {0};
     struct trapped *trapped = watcher->data;
 
     (void)events;
-    if (opener_serve(trapped->opener, NULL))
+    if (opener_serve(trapped->opener, &none))
         return;
     ev_io_stop(loop, watcher);
     close(trapped->opener);

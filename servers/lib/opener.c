@@ -34,17 +34,28 @@ static void request_answer(const struct opener_request *request, int to)
         close(opened);
 }
 
-bool opener_serve(int from, opener_beside *beside)
+static void request_run(struct opener_request *request, int to, const struct opener_hands *hands)
+{
+    if (request->what == OPENER_BESIDE && hands->beside != NULL &&
+        hands->beside(to, request->tid) == 0)
+        return;
+    if (request->what == OPENER_TELL && hands->tell != NULL) {
+        request->name[OPENER_NAME_SIZE - 1] = '\0';
+        hands->tell(hands->context, request->name);
+        return;
+    }
+    request_answer(request, to);
+}
+
+bool opener_serve(int from, const struct opener_hands *hands)
 {
     struct opener_request request;
     int to;
     ssize_t length = passing_receive(from, &request, sizeof request, &to);
     int error = errno;
 
-    if (length == sizeof request && to >= 0) {
-        if (request.what != OPENER_BESIDE || beside == NULL || beside(to, request.tid) != 0)
-            request_answer(&request, to);
-    }
+    if (length == sizeof request && to >= 0)
+        request_run(&request, to, hands);
     if (to >= 0)
         close(to);
     return length > 0 || (length < 0 && (error == EAGAIN || error == EINTR));

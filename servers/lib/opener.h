@@ -16,11 +16,16 @@ enum opener_what {
     OPENER_MEMORY = 1, /* /proc/TID/mem, to read and write */
     OPENER_BESIDE = 2, /* at init's request: a process that is not below the tree's filter, for TID.
                           What came along is its: see shell/beside.h */
+    OPENER_TELL = 3, /* nothing is opened, nor answered: the user is to hear that `name`, a program
+                        with the setuid bit, is started with no more rights than the user's */
 };
+
+#define OPENER_NAME_SIZE 56
 
 struct opener_request {
     uint32_t what;
     uint32_t tid;
+    char name[OPENER_NAME_SIZE]; /* OPENER_TELL; with its NUL */
 };
 
 /* On success the descriptor comes along (SCM_RIGHTS). */
@@ -28,11 +33,15 @@ struct opener_answer {
     int32_t error; /* 0 or an errno */
 };
 
-/* Start a process beside the tree for `asker`; `to` is borrowed. 0 or an errno. */
-typedef int opener_beside(int to, uint32_t asker);
+/* What not every opener does: NULL where it does not. */
+struct opener_hands {
+    /* Start a process beside the tree for `asker`; `to` is borrowed. 0 or an errno. */
+    int (*beside)(int to, uint32_t asker);
+    void (*tell)(void *context, const char *name);
+    void *context;
+};
 
-/* Answer the next request, if there is one; `beside` NULL: OPENER_BESIDE is none. Whether another
- * may come: the pair did not hang up. */
-bool opener_serve(int from, opener_beside *beside);
+/* Answer the next request, if there is one. Whether another may come: the pair did not hang up. */
+bool opener_serve(int from, const struct opener_hands *hands);
 
 #endif

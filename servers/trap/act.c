@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 #include "servers/trap/credentials.h"
 #include "servers/trap/guide.h"
 #include "servers/trap/identity.h"
+#include "servers/trap/rights.h"
 #include "servers/trap/swap.h"
 #include "servers/trap/worker.h"
 #include "shim/core/host.h"
@@ -217,17 +219,6 @@ static long run_slow(struct worker *worker)
     return act_repeat_settle(worker, result);
 }
 
-/* The kernel hands no O_PATH descriptor over: the caller opens it again. */
-static long guide_held(struct worker *worker, int descriptor)
-{
-    struct guidance guidance = {
-        .number = SYS_openat, .text_at = 1, .held = descriptor, .descriptor = -1};
-
-    guidance.arguments[0] = AT_FDCWD;
-    guidance.arguments[2] = (long)(O_PATH | (act_open_flags(&worker->call) & O_CLOEXEC));
-    return guide(worker, &guidance);
-}
-
 void act_slow(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
@@ -249,7 +240,7 @@ void act_slow(struct worker *worker, struct answer *answer)
         return;
     }
     if (act_open_flags(call) & O_PATH) {
-        act_guided(answer, guide_held(worker, (int)result));
+        act_guided(answer, act_pass(worker, (int)result));
         close((int)result);
         return;
     }
@@ -304,6 +295,25 @@ static long elsewhere(struct worker *worker, long decided)
     return decided == VERDICT_CONTINUE || roots_are_one(worker) ? decided : VERDICT_CONTINUE;
 }
 
+/* What a shim says of a descriptor of its own. */
+static bool act_told(struct worker *worker, struct answer *answer)
+{
+    const struct call *call = &worker->call;
+    int number, descriptor;
+    char link[64];
+
+    if (call->number != SYS_readlink || !rights_named(call->paths[0], &number))
+        return false;
+    snprintf(link, sizeof link, "%s/fd/%d", worker->client.process, number);
+    descriptor = open(link, O_PATH | O_CLOEXEC);
+    if (descriptor >= 0) {
+        rights_look(worker, descriptor);
+        close(descriptor);
+    }
+    give(answer, -ENOENT);
+    return true;
+}
+
 static void act_path(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
@@ -318,6 +328,8 @@ static void act_path(struct worker *worker, struct answer *answer)
         act_bring_failed(worker, answer, result);
         return;
     }
+    if (act_told(worker, answer))
+        return;
     /* Its restrictions are the kernel's to keep, its mistakes the kernel's to tell. */
     if (call->number == SYS_openat2 &&
         ((size_t)call->given[3] < sizeof(struct open_how) ||
@@ -438,41 +450,6 @@ static void act_two_paths(struct worker *worker, struct answer *answer)
 }
 
 /* ---- the others ---- */
-
-void act_execute(struct worker *worker, struct answer *answer)
-{
-    struct call *call = &worker->call;
-    const struct call_shape *shape = &call_shapes[call->number];
-    long result = call_bring_paths(call, &worker->client);
-    char host[PATH_LIMIT];
-    struct view view;
-    bool walked;
-    int directory;
-
-    if (result != 0) {
-        act_bring_failed(worker, answer, result);
-        return;
-    }
-    view = view_get();
-    if (call->paths[0][0] == '\0') {
-        proceed(answer);
-        return;
-    }
-    result = elsewhere(worker, decide_path(worker, &view, 0, &walked));
-    if (result == VERDICT_CONTINUE) {
-        proceed(answer);
-        return;
-    }
-    directory = shape->directory >= 0 ? (int)call->given[shape->directory] : AT_FDCWD;
-    if (result >= 0)
-        result =
-            path_to_host(directory, call->paths[0],
-                         call_follows(call->number, call->arguments) ? WALK_FOLLOW : 0, host, NULL);
-    if (result < 0)
-        give(answer, result);
-    else
-        act_guided(answer, act_guide_path(worker, host));
-}
 
 void act_getcwd(struct worker *worker, struct answer *answer)
 {

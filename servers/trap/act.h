@@ -19,16 +19,22 @@ bool act_entry_decides(const struct worker *worker);
 /* Have the caller repeat the call with the host path that its path leads to. */
 long act_guide_path(struct worker *worker, const char *host);
 void act_guided(struct answer *answer, long result);
+/* Have it receive this descriptor as its call's result: one that is open as O_PATH alone, which the
+ * kernel lets nobody hand over with an answer. It is borrowed. */
+long act_pass(struct worker *worker, int descriptor);
 
 /* Calls, their arguments brought over and the worker's walk at its end. */
 void act_move(struct worker *worker, struct answer *answer);
 void act_slow(struct worker *worker, struct answer *answer);
 void act_two(struct worker *worker, struct answer *answer);
 /* Calls from their beginning. */
-void act_execute(struct worker *worker, struct answer *answer);
+void act_execute(struct worker *worker, struct answer *answer); /* execute.c */
 void act_getcwd(struct worker *worker, struct answer *answer);
 void act_list(struct worker *worker, struct answer *answer);
 /* network.c: calls with addresses, of a space whose network is not the host's. */
 void act_network(struct worker *worker, struct answer *answer);
+/* local.c: bind and connect. False: it is none of a Unix socket, or one that the kernel alone gets
+ * right. */
+bool act_local(struct worker *worker, struct answer *answer);
 
 #endif

@@ -112,6 +112,19 @@ static int memory_ask(const struct client *client)
     return memory;
 }
 
+void client_tell(const struct client *client, const char *program)
+{
+    struct opener_request request = {.what = OPENER_TELL, .tid = (uint32_t)client->tid};
+    int ends[2];
+
+    if (client->opener < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return;
+    snprintf(request.name, sizeof request.name, "%s", program);
+    request_send(client->opener, &request, ends[1]);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* One piece, by whichever way there is: how many bytes, or -errno. */
 static long memory_move(struct client *client, void *here, uint64_t there, size_t length,
                         bool write)

@@ -19,6 +19,9 @@ struct client {
 void client_begin(struct client *client, pid_t tid, int opener);
 void client_end(struct client *client);
 
+/* Have the user told that it starts a setuid program, by the opener; nobody waits for that. */
+void client_tell(const struct client *client, const char *program);
+
 /* Copy from and to its memory. 0, -EFAULT, -ESRCH, or -EPERM (unreadable). */
 long client_read(struct client *client, void *to, uint64_t from, size_t length);
 long client_write(struct client *client, uint64_t to, const void *from, size_t length);

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -160,13 +159,26 @@ static int memory_take(struct guided *guided, size_t length, uint64_t *at)
     return error;
 }
 
-static void own_call(struct guided *guided, int number, long one, long two)
+/* A call of the guide's own. Its result, or -errno. */
+static long own_call(struct guided *guided, int number, long one, long two, long three)
 {
-    const long arguments[6] = {one, two};
+    const long arguments[6] = {one, two, three};
     bool executed;
-    long result;
+    long result = -EIO;
+    int error = call_lead(guided, number, arguments, false, &result, &executed);
 
-    call_lead(guided, number, arguments, false, &result, &executed);
+    return error != 0 ? -error : result;
+}
+
+/* The number that an open would have given it. */
+static long descriptor_settle(struct guided *guided, long descriptor, int command)
+{
+    long lowest = own_call(guided, SYS_fcntl, descriptor, command, 0);
+
+    if (lowest < 0)
+        return descriptor;
+    own_call(guided, SYS_close, lowest < descriptor ? descriptor : lowest, 0, 0);
+    return lowest < descriptor ? lowest : descriptor;
 }
 
 /* From its first stop to the last. */
@@ -189,7 +201,9 @@ static int lead(struct guided *guided)
             guidance->relocate(guidance->text, text);
         if (error == 0)
             error = memory_put(guided, text, guidance->text, guidance->text_length);
-        arguments[guidance->text_at] = (long)text;
+        arguments[guidance->text_at] = (long)(text + guidance->text_offset);
+        if (guidance->also_offset > 0)
+            arguments[guidance->also_at] = (long)(text + guidance->also_offset);
     }
     /* The lane: past the trap server. */
     arguments[5] = (long)LANE_COOKIE;
@@ -202,9 +216,11 @@ static int lead(struct guided *guided)
     if (error == 0 && guidance->after != NULL)
         guidance->after(guided->worker, guidance, text, &result);
     if (mapped && text != 0)
-        own_call(guided, SYS_munmap, (long)text, (long)guidance->text_length);
+        own_call(guided, SYS_munmap, (long)text, (long)guidance->text_length, 0);
     if (guidance->descriptor >= 0)
-        own_call(guided, SYS_close, arguments[0], 0);
+        own_call(guided, SYS_close, arguments[0], 0, 0);
+    if (guidance->settle != 0 && result >= 0)
+        result = descriptor_settle(guided, result, guidance->settle);
     guided->before.rax = (unsigned long long)result;
     return ptrace(PTRACE_SETREGS, guided->thread, NULL, &guided->before) == 0 ? 0 : errno;
 }
@@ -246,12 +262,13 @@ static void report(int pipe_end, int error)
         _exit(1);
 }
 
-/* The listener among others: its other end must hang up when the worker lets it go. */
-static void others_close(int kept)
+/* The listener among others: its other end must hang up when the worker lets it go. Not the memory
+ * that the thread's root opened for us, by which what it received is read. */
+static void others_close(int memory)
 {
-    if (kept > 3)
-        syscall(SYS_close_range, 3, kept - 1, 0);
-    syscall(SYS_close_range, kept >= 3 ? kept + 1 : 3, ~0u, 0);
+    if (memory > 3)
+        syscall(SYS_close_range, 3, memory - 1, 0);
+    syscall(SYS_close_range, memory >= 3 ? memory + 1 : 3, ~0u, 0);
 }
 
 /* The guide: takes the thread over, says so, and stays with it until the call is done. */
@@ -259,19 +276,12 @@ _Noreturn static void guide_start(struct worker *worker, struct guidance *guidan
 {
     struct guided guided = {.thread = worker->client.tid, .worker = worker, .guidance = guidance};
     struct seccomp_notif_resp response = {.id = worker->slot->notification.id, .error = -EINTR};
-    char held[64];
     int number = worker->slot->notification.data.nr;
     int status, error = 0;
 
     signal(SIGCHLD, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, 0);
     setsid();
-    if (guidance->held > 0) {
-        int length = snprintf(held, sizeof held, "/proc/%d/fd/%d", getpid(), guidance->held);
-
-        guidance->text = held;
-        guidance->text_length = (size_t)length + 1;
-    }
     if (ptrace(PTRACE_SEIZE, guided.thread, NULL,
                (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC)) != 0)
         error = errno == ESRCH ? ESRCH : EPERM;
@@ -286,7 +296,7 @@ _Noreturn static void guide_start(struct worker *worker, struct guidance *guidan
     /* It goes on to its stop. ENOENT: the interruption was enough. */
     ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
     report(told, 0);
-    others_close(guidance->held);
+    others_close(worker->client.memory);
     error = stop_await(&guided, &status);
     if (error == 0)
         error = registers_take(&guided, number);

@@ -9,12 +9,15 @@ struct guidance {
     int number; /* of the call that the thread is to make */
     long arguments[6];
     int text_at; /* the argument that `text` is for; -1: none */
-    void *text;  /* put on its stack */
+    void *text;  /* put on its stack, or into memory of its own */
     size_t text_length;
-    int held;       /* an O_PATH descriptor, which the kernel hands nobody over: the thread opens
-                     * argument 1, by the guide's /proc/PID/fd, and `text` is not set; 0: none */
-    int descriptor; /* to be handed over first; its number there becomes argument 0; -1: none.
-                     * It is closed again there after the call. */
+    size_t text_offset; /* where in `text` that argument points */
+    int also_at;        /* another argument that points into `text`, at `also_offset` */
+    size_t also_offset; /* 0: none */
+    int descriptor;     /* to be handed over first; its number there becomes argument 0; -1: none.
+                         * It is closed again there after the call. */
+    int settle;         /* the result is a descriptor: fcntl's F_DUPFD or F_DUPFD_CLOEXEC, to have
+                         * the lowest number that is free in the end; 0: as it is */
     /* Run in the guide; may be NULL. `relocate`: the text's address there is known now: pointers in
      * it are to be set. `after`: the call returned *result, and the thread has not gone on yet. */
     void (*relocate)(void *text, uint64_t at);

@@ -12,6 +12,7 @@
 #define WORKERS_MAX 64
 #define CALLS_COUNTED 512
 #define JOURNAL_SIZE 65536
+#define RIGHTS_TOLD 8
 
 enum slot_step {
     STEP_NONE = 0,
@@ -52,6 +53,7 @@ struct journal {
     uint64_t forgotten; /* atomic, as are the counts */
     struct call_count counts[CALLS_COUNTED];
     struct slot slots[WORKERS_MAX];
+    uint64_t rights_told[RIGHTS_TOLD]; /* atomic: programs that were told of (rights.c) */
 };
 
 _Static_assert(sizeof(struct journal) <= JOURNAL_SIZE, "the journal fits");

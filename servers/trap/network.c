@@ -473,6 +473,10 @@ static void act_recvmsg(struct worker *worker, struct answer *answer)
 
 void act_network(struct worker *worker, struct answer *answer)
 {
+    bool named = worker->call.number == SYS_bind || worker->call.number == SYS_connect;
+
+    if (named && act_local(worker, answer))
+        return;
     if (view_of_network().mode == SPACE_NET_HOST) {
         answer->proceed = true;
         return;

@@ -18,6 +18,9 @@
 #define DOOR_VARIABLE "HIRSEL_DOOR="
 /* Behind the door's name there: openat2 is refused, as in a confined tree. */
 #define DOOR_CLOSE '!'
+/* In front of a descriptor's number: a name by which the trap server is told, before an exec, that
+ * this descriptor is a program's with more rights than its caller's. readlink of it says ENOENT. */
+#define RIGHTS_NAME "/.hirsel/rights/"
 /* Goes along with LD_LIBRARY_PATH: ld.so (before glibc 2.37) then leaves out some twenty look-ups
  * for each program's first library, in directories for processors that are no more. Written so that
  * it is known from a user's own. */
@@ -120,6 +123,9 @@ static inline long call_asked(long number, const long arguments[6])
     while (result == -EINTR);
     return result;
 }
+/* A confined tree's memory by name: the trap server knows where that is, and to the kernel, which
+ * gave `result`, it is another directory, which may not be used. `path` is safe to read. */
+bool is_memory_name(const char *path, long result) HIDDEN;
 /* openat2 gave this: whether it is of use. */
 void openat2_note(long result) HIDDEN;
 

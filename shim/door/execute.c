@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -231,6 +232,37 @@ static __attribute__((noinline)) long execute_script(const struct execution *exe
     return execute(&next, depth + 1);
 }
 
+/* The kernel gives a program below a filter no rights that its caller has not. The trap server says
+ * so to the user, if it hears of it: what is laned it does not. Where none is there is no such
+ * name. */
+static void rights_tell(long descriptor)
+{
+    static const char capabilities[] = "security.capability";
+    char name[sizeof RIGHTS_NAME + 20], none[1];
+    struct stat status;
+    if (trap_decides() || system_call(SYS_fstat, descriptor, (long)&status, 0, 0, 0, 0) != 0)
+        return;
+    if (!(status.st_mode & (S_ISUID | S_ISGID)) &&
+        system_call(SYS_fgetxattr, descriptor, (long)capabilities, 0, 0, 0, 0) <= 0)
+        return;
+    bytes_copy(name, RIGHTS_NAME, sizeof RIGHTS_NAME - 1);
+    name[sizeof RIGHTS_NAME - 1 +
+         text_put_number(name + sizeof RIGHTS_NAME - 1, (uint64_t)descriptor)] = '\0';
+    system_call(SYS_readlink, (long)name, (long)none, sizeof none, 0, 0, 0);
+}
+
+/* A program that may be executed and not read. */
+static __attribute__((noinline)) void unreadable_look(int directory, const char *path, int flags)
+{
+    long descriptor =
+        lane_call(SYS_openat, directory, (long)path,
+                  O_PATH | O_CLOEXEC | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), 0, 0);
+    if (descriptor < 0)
+        return;
+    rights_tell(descriptor);
+    system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
+}
+
 static long head_read(int directory, const char *path, int flags, char *head)
 {
     long descriptor = (flags & AT_EMPTY_PATH) && path[0] == '\0'
@@ -239,8 +271,11 @@ static long head_read(int directory, const char *path, int flags, char *head)
                                       O_RDONLY | O_CLOEXEC | O_NONBLOCK |
                                           (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0),
                                       0, 0);
+    if (descriptor == -EACCES)
+        unreadable_look(directory, path, flags);
     if (descriptor < 0)
         return descriptor;
+    rights_tell(descriptor);
     long length = system_call(SYS_pread64, descriptor, (long)head, HEAD_SIZE, 0, 0, 0);
     if (descriptor != directory)
         system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
@@ -285,6 +320,12 @@ static __attribute__((noinline)) long execute_slow(const struct execution *execu
     return execute_image(&changed, image);
 }
 
+static __attribute__((noinline)) bool is_script(const char *path)
+{
+    char head[HEAD_SIZE];
+    return head_read(AT_FDCWD, path, 0, head) > 2 && head[0] == '#' && head[1] == '!';
+}
+
 /* Whether the host's own walk to this path is the session's. */
 static bool path_is_plain(const struct view *view, int directory, const char *path)
 {
@@ -309,10 +350,13 @@ static long execute(const struct execution *execution, unsigned depth)
         char line[256], *interpreter, *argument;
         bytes_copy(line, head, sizeof line);
         line[sizeof line - 1] = '\0';
+        /* The interpreter may be a script, too, and its own one a name of the session's. */
         if (script_parse(line, length < 255 ? length : 255, &interpreter, &argument) &&
             (!path_is_plain(&view, AT_FDCWD, interpreter) ||
-             lane_call(SYS_faccessat, AT_FDCWD, (long)interpreter, X_OK, 0, 0) == -ENOENT))
+             (view.shadows && is_script(interpreter))))
             return execute_slow(execution, depth);
+        long result = execute_image(execution, image);
+        return result == -ENOENT ? execute_slow(execution, depth) : result;
     }
     return execute_image(execution, image);
 }
