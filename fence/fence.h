@@ -193,7 +193,11 @@ struct fence_policy {
     size_t host_count;
     char **variables; /* of the environment, that are let through */
     size_t variable_count;
+    char *memory; /* the directory that is at FENCE_MEMORY for the tree; NULL: what is there */
 };
+
+/* Where programs have what they share by name: shm_open(3), sem_open(3). */
+#define FENCE_MEMORY "/dev/shm"
 
 void fence_policy_clear(struct fence_policy *policy);
 /* Add a path that exists: symlinks in it, and what a session makes of it, are followed now. ENOENT
@@ -203,6 +207,8 @@ int fence_policy_add_path(struct fence_policy *policy, const char *path, unsigne
  * addresses. EINVAL: no such form; EADDRNOTAVAIL: the name is not known. */
 int fence_policy_add_host(struct fence_policy *policy, const char *text, unsigned access);
 int fence_policy_add_variable(struct fence_policy *policy, const char *name);
+/* The directory must be below what is allowed. */
+int fence_policy_set_memory(struct fence_policy *policy, const char *directory);
 /* The default profile: gcc, git and python work on `directory` and nothing else: the system's
  * programs and libraries may be read and executed, `directory` be written, scratch be had in
  * `scratch` (NULL: none). What does not exist on this host is left out. */

@@ -35,6 +35,7 @@ void fence_policy_clear(struct fence_policy *policy)
     free(policy->paths);
     free(policy->hosts);
     free(policy->variables);
+    free(policy->memory);
     *policy = (struct fence_policy){0};
 }
 
@@ -135,6 +136,17 @@ int fence_policy_add_variable(struct fence_policy *policy, const char *name)
     return 0;
 }
 
+int fence_policy_set_memory(struct fence_policy *policy, const char *directory)
+{
+    char *real = path_host(directory);
+
+    if (!real)
+        return errno;
+    free(policy->memory);
+    policy->memory = real;
+    return 0;
+}
+
 static size_t paths_pack(const struct fence_policy *policy, Hirsel__FencePath *paths,
                          Hirsel__FencePath **list)
 {
@@ -190,6 +202,8 @@ int fence_policy_pack(const struct fence_policy *policy, uint8_t **bytes, size_t
     message.n_paths = paths_pack(policy, paths, message.paths);
     message.n_hosts = hosts_pack(policy, hosts, message.hosts);
     message.n_variables = variables_pack(policy, message.variables);
+    message.memory.data = (uint8_t *)policy->memory;
+    message.memory.len = policy->memory ? strlen(policy->memory) : 0;
     *length = hirsel__fence_policy__get_packed_size(&message);
     *bytes = malloc(*length + 1);
     if (!*bytes)
@@ -263,6 +277,16 @@ static int host_take(struct fence_policy *policy, const Hirsel__FenceHost *packe
     return fence_host_append(policy, &host);
 }
 
+static int memory_take(struct fence_policy *policy, ProtobufCBinaryData packed)
+{
+    if (packed.len == 0)
+        return 0;
+    policy->memory = text_of(packed);
+    if (!policy->memory)
+        return errno;
+    return path_is_normal(policy->memory) ? 0 : EINVAL;
+}
+
 static int variable_take(struct fence_policy *policy, ProtobufCBinaryData packed)
 {
     char *name = text_of(packed);
@@ -290,6 +314,8 @@ int fence_policy_unpack(struct fence_policy *policy, const uint8_t *bytes, size_
         error = host_take(policy, message->hosts[i]);
     for (size_t i = 0; i < message->n_variables && error == 0; i++)
         error = variable_take(policy, message->variables[i]);
+    if (error == 0)
+        error = memory_take(policy, message->memory);
     hirsel__fence_policy__free_unpacked(message, NULL);
     if (error != 0)
         fence_policy_clear(policy);

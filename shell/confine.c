@@ -208,15 +208,34 @@ int confine_probe(struct confine *confine, bool trap)
 /* A directory of the tree's own for what is short-lived, which ends with the tree. */
 static int scratch_make(struct confine *confine, const struct session *session)
 {
-    char above[PATH_MAX];
+    static const char *const parts[] = {TREE_TEMPORARY, TREE_MEMORY};
+    char path[PATH_MAX + 16];
 
-    if ((size_t)snprintf(above, sizeof above, "%s/scratch", session->directory) >= sizeof above ||
-        (size_t)snprintf(confine->scratch, sizeof confine->scratch, "%s/scratch/%d",
+    if ((size_t)snprintf(confine->scratch, sizeof confine->scratch, "%s/scratch/%d",
                          session->directory, getpid()) >= sizeof confine->scratch)
         return ENAMETOOLONG;
-    if (mkdir(above, 0700) != 0 && errno != EEXIST)
+    snprintf(path, sizeof path, "%s/scratch", session->directory);
+    if ((mkdir(path, 0700) != 0 && errno != EEXIST) || mkdir(confine->scratch, 0700) != 0)
         return errno;
-    return mkdir(confine->scratch, 0700) == 0 ? 0 : errno;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", confine->scratch, parts[i]);
+        if (mkdir(path, 0700) != 0)
+            return errno;
+    }
+    return 0;
+}
+
+/* Memory and semaphores that programs share by name are files in /dev/shm, where all of the user's
+ * programs have theirs: there the tree has a directory of its own, unless the user gave it that
+ * one. */
+static int memory_add(struct confine *confine)
+{
+    char own[PATH_MAX + 16];
+
+    if (fence_policy_allows(&confine->policy, FENCE_MEMORY, FENCE_READ))
+        return 0;
+    snprintf(own, sizeof own, "%s" TREE_MEMORY, confine->scratch);
+    return fence_policy_set_memory(&confine->policy, own);
 }
 
 /* What the shim uses of the session: the table of the tree's name space, the libc copy, and
@@ -259,6 +278,8 @@ static int policy_complete(struct confine *confine, const struct tree_plan *plan
         error = scratch_make(confine, plan->session);
     if (error == 0)
         error = fence_policy_add_default(&confine->policy, directory, confine->scratch);
+    if (error == 0)
+        error = memory_add(confine);
     if (error == 0)
         error = door_allow(confine, plan);
     return error;

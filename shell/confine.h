@@ -14,7 +14,7 @@ struct confine {
     bool best_effort;
     bool rule; /* one of the options that allow something was there */
     struct fence_policy policy;
-    char scratch[PATH_MAX]; /* the tree's TMPDIR */
+    char scratch[PATH_MAX]; /* the tree's own directory */
     bool is_beside;         /* in a session: the tree begins beside the one that this is in */
     int beside_error;       /* why it does not; 0: it does, or this is in no session */
     struct beside beside;

@@ -39,6 +39,14 @@ static void door_set(const struct tree_plan *plan)
     }
 }
 
+static void temporary_set(const struct tree_plan *plan)
+{
+    char path[PATH_MAX + 16];
+
+    snprintf(path, sizeof path, "%s" TREE_TEMPORARY, plan->scratch);
+    setenv("TMPDIR", path, 1);
+}
+
 static size_t words_count(char **words)
 {
     size_t count = 0;
@@ -65,7 +73,7 @@ static _Noreturn void program_become(const struct tree_plan *plan, int report)
         snprintf(number, sizeof number, "%d", report);
         door_set(plan);
         if (plan->scratch != NULL)
-            setenv("TMPDIR", plan->scratch, 1);
+            temporary_set(plan);
         sigaction(SIGCHLD, &plan->child_action, NULL);
         sigprocmask(SIG_SETMASK, &plan->mask, NULL);
         execv(program, arguments);

@@ -263,9 +263,11 @@ static long open_held(struct worker *worker, unsigned flags, const struct hold *
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
     if (result < 0 && !is_own_descriptor(worker, flags, hold)) {
-        long terminal = terminal_open(worker, hold, flags);
+        long other = terminal_open(worker, hold, flags);
 
-        return terminal == -ENOENT ? result : terminal;
+        if (other == -ENOENT)
+            other = memory_open(worker, hold, flags);
+        return other == -ENOENT ? result : other;
     }
     if (!slash_holds(&worker->walk, hold) ||
         ((flags & O_DIRECTORY) && !S_ISDIR(hold->status.st_mode)))
@@ -321,6 +323,19 @@ static bool open_is_checked(const struct worker *worker, unsigned flags)
     return worker->policy->landlock >= 3 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_ACCMODE;
 }
 
+/* A place that may not be read, but be known: by a descriptor that is no more than its name. It
+ * goes with a directory on the way to what is allowed. */
+static bool open_as_path(struct worker *worker, struct answer *answer, const struct hold *hold)
+{
+    unsigned flags = act_open_flags(&worker->call);
+
+    if (!(flags & O_PATH) || S_ISLNK(hold->status.st_mode) || !slash_holds(&worker->walk, hold) ||
+        ((flags & O_DIRECTORY) && !S_ISDIR(hold->status.st_mode)))
+        return false;
+    act_guided(answer, act_pass(worker, hold->descriptor));
+    return true;
+}
+
 static void confine_open(struct worker *worker, struct answer *answer, bool touched)
 {
     unsigned flags = act_open_flags(&worker->call);
@@ -340,16 +355,21 @@ static void confine_open(struct worker *worker, struct answer *answer, bool touc
         act_guided(answer, act_guide_path(worker, walk->host));
         return;
     }
-    /* No call takes an O_PATH descriptor over, and one that the caller made itself might be of
-     * anything: it gets one that can be read. */
+    /* An O_PATH descriptor that the caller made itself might be of anything, and to have it led to
+     * receive one takes long: it gets one that can be read, where it may read. */
     flags &= ~(unsigned)O_PATH;
     if (walk->missing) {
         result = open_missing(worker, flags, open_mode(&worker->call));
     } else {
         result = hold_take(worker, &hold);
         if (result == 0) {
+            bool passed;
+
             result = open_held(worker, flags, &hold);
+            passed = result == -EACCES && open_as_path(worker, answer, &hold);
             hold_give(&hold);
+            if (passed)
+                return;
         }
     }
     if (result == -EACCES && own && !touched && open_is_checked(worker, flags)) {
@@ -504,6 +524,27 @@ static void confine_place(struct worker *worker, struct answer *answer, bool tou
     hold_give(&hold);
 }
 
+/* The tree has a directory of its own where others share memory: a name there leads into it. Not
+ * where the name space has something there. True: it was one. */
+static bool memory_map(const struct worker *worker, const struct view *view, char path[PATH_LIMIT])
+{
+    const size_t start = sizeof FENCE_MEMORY - 1;
+    const char *own = worker->policy->rules.memory;
+    size_t length, rest;
+
+    if (own == NULL || strncmp(path, FENCE_MEMORY, start) != 0 ||
+        (path[start] != '/' && path[start] != '\0') || strstr(path, "/..") != NULL ||
+        (view->table != NULL && text_find(view->table, AT_FDCWD, path) == TEXT_TABLE))
+        return false;
+    length = strlen(own);
+    rest = strlen(path + start);
+    if (length + rest >= PATH_LIMIT)
+        return false;
+    memmove(path + length, path + start, rest + 1);
+    memcpy(path, own, length);
+    return true;
+}
+
 static void confine_path(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
@@ -511,7 +552,7 @@ static void confine_path(struct worker *worker, struct answer *answer)
     long brought = call_bring_paths(call, &worker->client);
     long result = brought < 0 ? brought : call_bring_rest(call, &worker->client);
     struct view view;
-    bool touched;
+    bool touched, mapped;
 
     if (result < 0 || (brought == 1 && !is_by_descriptor(call, brought))) {
         act_bring_failed(worker, answer, result < 0 ? result : -EFAULT);
@@ -532,7 +573,9 @@ static void confine_path(struct worker *worker, struct answer *answer)
         return;
     }
     view = view_get();
+    mapped = memory_map(worker, &view, call->paths[0]);
     result = decide_walk(worker, &view, 0, &touched);
+    touched = touched || mapped;
     if (result < 0) {
         answer->result = walk_failed(worker, result);
         return;
@@ -629,6 +672,7 @@ static void confine_two_paths(struct worker *worker, struct answer *answer)
     }
     view = view_get();
     for (unsigned which = 0; which < 2 && result >= 0; which++) {
+        plain = !memory_map(worker, &view, call->paths[which]) && plain;
         result = decide_walk(worker, &view, which, &touched);
         host = host && worker->walk.place == PLACE_HOST;
         plain = plain && !touched;

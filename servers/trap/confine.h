@@ -42,6 +42,12 @@ long hold_allows(const struct worker *worker, const struct hold *hold, unsigned 
  * -errno. */
 long terminal_open(struct worker *worker, const struct hold *hold, unsigned flags);
 
+/* ---- memory.c ---- */
+
+/* A descriptor of what is held, if that is a process's memory by procfs, and the caller's own or of
+ * what it traces; -ENOENT: it is no memory; or -errno. */
+long memory_open(struct worker *worker, const struct hold *hold, unsigned flags);
+
 /* Whether `pid` (a process or thread) is in the tree: a host's other processes are none of its
  * business. */
 bool tree_holds(const struct worker *worker, pid_t pid);

@@ -131,7 +131,8 @@ long open_call(long number, const long arguments[6])
             return path_slow(number, arguments);
     }
     /* Landlock knows nothing of what a confined program has open already: /dev/stdin. */
-    if (result == -EACCES && the_shim.trapped && leads_to_descriptor(path))
+    if ((result == -EACCES && the_shim.trapped && leads_to_descriptor(path)) ||
+        is_memory_name(path, result))
         return system_call(SYS_openat, directory, (long)path, (long)flags, (long)mode, 0, 0);
     return result;
 }

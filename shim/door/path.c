@@ -102,7 +102,7 @@ static long change_call(long number, const long arguments[6], const struct call_
     long result = call_plain(number, arguments);
     if (result == 0 && (view->shadows || view->binds) && shape->verb == VERB_MAKE_SYMLINK)
         ways_changed();
-    if (!error_is_doubtful(result))
+    if (!error_is_doubtful(result) && !is_memory_name(path, result))
         return result;
     return path_slow(number, arguments);
 }
@@ -175,7 +175,7 @@ static long shadowed_call(long number, const long arguments[6], const struct cal
         if (checked < 0)
             return checked;
         if (text_find(view->table, directory, path) == TEXT_TABLE ||
-            !target_is_plain(view, directory, path))
+            (!trap_decides() && !target_is_plain(view, directory, path)))
             return path_slow(number, arguments);
         long result = call_here(number, arguments, shape);
         if (result == 0 && shape->verb == VERB_CHDIR)

@@ -37,6 +37,13 @@ long path_check(const char *path)
     return result == -EFAULT || result == -ENAMETOOLONG ? result : 0;
 }
 
+bool is_memory_name(const char *path, long result)
+{
+    static const char place[] = "/dev/shm/";
+    return (result == -EACCES || result == -EEXIST || result == -EXDEV) && trap_decides() &&
+           text_begins(path, text_length(path), place, sizeof place - 1);
+}
+
 bool start_is_plain(const struct space_snapshot *table, int directory)
 {
     char link[40];

@@ -247,7 +247,7 @@ static long messages_receive(const long arguments[6], const struct view *view)
 long socket_call(long number, const long arguments[6])
 {
     struct view view = view_get();
-    if (view.table != NULL || view.places) {
+    if ((view.table != NULL || view.places) && !trap_decides()) {
         switch (number) {
         case SYS_bind:
         case SYS_connect:

@@ -279,6 +279,8 @@ long two_paths_call(long number, const long arguments[6])
     long result = call_plain(number, arguments);
     if (result == 0 && (view.shadows || view.binds))
         names_changed(number, arguments, to_directory, to);
+    if (!by_descriptor && (is_memory_name(from, result) || is_memory_name(to, result)))
+        return call_asked(number, arguments);
     if (by_descriptor || (result != -ENOENT && result != -ENOTDIR && result != -ELOOP))
         return result;
     return two_paths_slow(number, arguments);

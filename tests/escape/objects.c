@@ -117,11 +117,18 @@ static void by_memory_file(const struct outside *outside, struct trial *trial)
 
 static void by_memory_file_made(const struct outside *outside, struct trial *trial)
 {
-    char path[64];
+    char path[80], others[64];
     int file;
 
-    snprintf(path, sizeof path, "/dev/shm/hirsel-escape-%u-made", outside->key);
+    snprintf(others, sizeof others, "/dev/shm/hirsel-escape-%u", outside->key);
+    snprintf(path, sizeof path, "%s-made", others);
     file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    /* The directory may be the confined tree's own. If not, what is made there is left to be found:
+     * 47_confine.sh looks. */
+    if (file >= 0 && access(others, F_OK) != 0) {
+        tell_held(trial, "made it where nobody else looks");
+        return;
+    }
     tell_call(trial, file, "made what others can find");
     if (file >= 0)
         unlink(path);

@@ -200,6 +200,9 @@ try() {
         not_ok "$name: something reached the target"
         sort "$name/outside/events" | uniq -c | sed 's/^/#   /'
     fi
+    if [[ -z $(compgen -G '/dev/shm/hirsel-escape-*-made') ]]; then ok "$name: nothing was made in /dev/shm"; else
+        not_ok "$name: something was made in /dev/shm"
+    fi
     if cmp -s servers.before servers.after; then ok "$name: no server was ended"; else
         not_ok "$name: servers were ended"
         diff servers.before servers.after | sed 's/^/#   /'

@@ -170,6 +170,9 @@ START_TEST(test_pack)
     ck_assert_int_eq(fence_policy_add_variable(&policy, "TERM"), 0);
     ck_assert_int_eq(fence_policy_add_variable(&policy, "A=B"), EINVAL);
     ck_assert_int_eq(fence_policy_add_variable(&policy, ""), EINVAL);
+    ck_assert_int_eq(fence_policy_set_memory(&policy, "/nowhere"), ENOENT);
+    ck_assert_int_eq(fence_policy_set_memory(&policy, "/proc"), 0);
+    ck_assert_int_eq(fence_policy_set_memory(&policy, "/usr/.."), 0);
     ck_assert_int_eq(fence_policy_pack(&policy, &bytes, &length), 0);
     ck_assert_int_eq(fence_policy_unpack(&copy, bytes, length), 0);
     ck_assert(copy.confined);
@@ -183,6 +186,7 @@ START_TEST(test_pack)
     ck_assert(reaches(&copy, "1.2.3.4", 81, FENCE_BIND));
     ck_assert_uint_eq(copy.variable_count, 1);
     ck_assert_str_eq(copy.variables[0], "TERM");
+    ck_assert_str_eq(copy.memory, "/");
     fence_policy_clear(&copy);
     /* Cut anywhere: an error, or less of it, but nothing else. */
     for (size_t cut = 0; cut < length; cut++)
