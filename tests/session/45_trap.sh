@@ -307,6 +307,21 @@ descriptor = os.open("place/node/tree", os.O_RDONLY | os.O_DIRECTORY)
 os.dup2(descriptor, 9); os.execv(sys.argv[1], sys.argv[1:])'
 prints 'a virtual folder inherited by a static program' "$(printf '%s\n' f1 f2 f3 inner program sub)" \
     in_session python3 -c "$inherit" /bin/busybox ls /proc/self/fd/9/
+cat >told.c <<'END'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+int main(int count, char **words)
+{
+    struct stat named, opened;
+    if (count < 2 || stat(words[1], &named) != 0 || fstat(open(words[1], O_RDONLY | O_DIRECTORY), &opened) != 0)
+        return 1;
+    return named.st_mode != opened.st_mode || named.st_uid != opened.st_uid || named.st_mtime != opened.st_mtime || named.st_mtim.tv_nsec != opened.st_mtim.tv_nsec;
+}
+END
+gcc -static -O1 -o told told.c
+check 'fstat tells a static program a virtual folder as stat does' in_session ./told place/node/tree
+check 'of another mode and time, too' in_session ./told place/node/tree/sub
 begun=$SECONDS
 status_is 'without the trap server it fails' 1 untrapped python3 -c "$inherit" /bin/busybox cat /proc/self/fd/9/f1
 if ((SECONDS - begun < 5)); then ok 'at once'; else not_ok "after $((SECONDS - begun)) s"; fi

@@ -47,6 +47,7 @@ place_make() {
     printf '#!/bin/sh\necho "run: $1"\n' >"$place/bound/target/script"
     chmod +x "$place/bound/target/script"
     ln -s node/tree "$place/way"
+    chmod 750 "$place/tree/sub" && touch -d '2001-02-03 04:05:06' "$place/tree/sub"
     tar cf "$place/.tar" -C "$place" tree
     rm -r "$place/tree"
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "translators/lib/library.h"
@@ -23,6 +24,18 @@ static int name_make(char *end)
         end[8 + i] = letters[random[i] & 63];
     end[14] = '\0';
     return 0;
+}
+
+/* To a program without the shim fstat of it is the kernel's own: as far as the kernel lets us it
+ * tells what the node is. That it does not is no reason to open nothing. */
+static void attributes_set(const struct node *node, const char *path)
+{
+    struct timespec time = {(time_t)node->modified_seconds, (long)node->modified_nanoseconds};
+    struct timespec times[2] = {time, time};
+
+    if (fchmodat(library.tree_descriptor, path, node->mode & 07777, 0) != 0 ||
+        utimensat(library.tree_descriptor, path, times, AT_SYMLINK_NOFOLLOW) != 0)
+        return;
 }
 
 int placeholder_open(struct node *node, int flags)
@@ -50,8 +63,10 @@ int placeholder_open(struct node *node, int flags)
                         (flags & (O_PATH | O_NOATIME | O_NONBLOCK)) | O_RDONLY | O_DIRECTORY |
                             O_NOFOLLOW | O_CLOEXEC);
     error = errno;
-    if (descriptor >= 0)
+    if (descriptor >= 0) {
+        attributes_set(node, path);
         users_watch(path);
+    }
     unlinkat(library.tree_descriptor, path, AT_REMOVEDIR);
     return descriptor >= 0 ? descriptor : -error;
 }
