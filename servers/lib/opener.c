@@ -4,21 +4,46 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "servers/lib/passing.h"
+
+static int descriptor_duplicate(const struct opener_request *request)
+{
+    int process = (int)syscall(SYS_pidfd_open, request->tid, 0);
+    int duplicate, error;
+
+    if (process < 0)
+        return -1;
+    duplicate = (int)syscall(SYS_pidfd_getfd, process, request->descriptor, 0);
+    error = errno;
+    close(process);
+    errno = error;
+    return duplicate;
+}
 
 /* A descriptor, or -1 with errno. */
 static int request_open(const struct opener_request *request)
 {
     char path[64];
 
-    if (request->what != OPENER_MEMORY) {
+    switch (request->what) {
+    case OPENER_MEMORY:
+        snprintf(path, sizeof path, "/proc/%u/mem", request->tid);
+        return open(path, O_RDWR | O_CLOEXEC);
+    case OPENER_PLACE:
+        if (request->descriptor < 0)
+            snprintf(path, sizeof path, "/proc/%u/cwd", request->tid);
+        else
+            snprintf(path, sizeof path, "/proc/%u/fd/%d", request->tid, request->descriptor);
+        return open(path, O_PATH | O_CLOEXEC);
+    case OPENER_DESCRIPTOR:
+        return descriptor_duplicate(request);
+    default:
         errno = EINVAL;
         return -1;
     }
-    snprintf(path, sizeof path, "/proc/%u/mem", request->tid);
-    return open(path, O_RDWR | O_CLOEXEC);
 }
 
 static void request_answer(const struct opener_request *request, int to)

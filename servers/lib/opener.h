@@ -18,6 +18,9 @@ enum opener_what {
                           What came along is its: see shell/beside.h */
     OPENER_TELL = 3, /* nothing is opened, nor answered: the user is to hear that `name`, a program
                         with the setuid bit, is started with no more rights than the user's */
+    /* What Yama or a user name space keeps from a sibling likewise: */
+    OPENER_PLACE = 4,      /* O_PATH of /proc/TID/fd/DESCRIPTOR; -1: of /proc/TID/cwd */
+    OPENER_DESCRIPTOR = 5, /* a duplicate of DESCRIPTOR; TID is a process */
 };
 
 #define OPENER_NAME_SIZE 56
@@ -25,6 +28,7 @@ enum opener_what {
 struct opener_request {
     uint32_t what;
     uint32_t tid;
+    int32_t descriptor;
     char name[OPENER_NAME_SIZE]; /* OPENER_TELL; with its NUL */
 };
 

@@ -9,6 +9,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "servers/lib/process.h"
+#include "servers/lib/server.h"
 #include "servers/trap/act.h"
 #include "servers/trap/credentials.h"
 #include "servers/trap/guide.h"
@@ -44,6 +46,20 @@ bool act_is_still_there(const struct worker *worker)
     return ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
+/* Once in a tree: there may be many of these calls. */
+static void unreadable_tell(const struct worker *worker)
+{
+    char name[64];
+    ssize_t length;
+
+    if (__atomic_exchange_n(&worker->journal->unreadable_told, 1, __ATOMIC_RELAXED) != 0)
+        return;
+    length = process_read(worker->client.tid, "comm", name, sizeof name);
+    log_line("process %d (%.*s) has the host's names: its memory can't be read, as it may be "
+             "executed and not read, or is in a user name space of another tree",
+             worker->client.tid, length > 0 ? (int)length - 1 : 0, name);
+}
+
 /* What an error of bringing arguments over means. */
 void act_bring_failed(const struct worker *worker, struct answer *answer, long error)
 {
@@ -53,10 +69,12 @@ void act_bring_failed(const struct worker *worker, struct answer *answer, long e
         answer->sent = true; /* gone */
     } else if (error == -EPERM) {
         /* Unreadable: the kernel's own answer is the best there is. */
-        if (worker->policy == NULL)
+        if (worker->policy == NULL) {
+            unreadable_tell(worker);
             proceed(answer);
-        else
+        } else {
             give(answer, -EACCES);
+        }
     } else {
         give(answer, error);
     }
@@ -300,12 +318,10 @@ static bool act_told(struct worker *worker, struct answer *answer)
 {
     const struct call *call = &worker->call;
     int number, descriptor;
-    char link[64];
 
     if (call->number != SYS_readlink || !rights_named(call->paths[0], &number))
         return false;
-    snprintf(link, sizeof link, "%s/fd/%d", worker->client.process, number);
-    descriptor = open(link, O_PATH | O_CLOEXEC);
+    descriptor = client_place(&worker->client, number);
     if (descriptor >= 0) {
         rights_look(worker, descriptor);
         close(descriptor);
@@ -477,27 +493,27 @@ void act_getcwd(struct worker *worker, struct answer *answer)
 /* Whether a directory's list may be another one in the session than on the host. */
 static bool list_is_doubtful(const struct worker *worker, const struct view *view, int descriptor)
 {
-    char link[64];
+    int place = client_place(&worker->client, descriptor);
+    char link[32];
     struct stat status;
-    size_t length = strlen(worker->client.process);
+    bool doubtful = false;
 
-    memcpy(link, worker->client.process, length);
-    memcpy(link + length, "/fd/", 4);
-    length += 4;
-    length += text_put_number(link + length, (uint64_t)descriptor);
-    link[length] = '\0';
-    if (stat(link, &status) != 0 || !S_ISDIR(status.st_mode))
+    if (place < 0)
         return false;
-    if (status.st_nlink == 0)
-        return true;
-    for (uint32_t i = 0; view->table != NULL && i < view->table->count; i++) {
-        const struct space_entry *entry = &table_entries(view->table)[i];
+    if (fstat(place, &status) == 0 && S_ISDIR(status.st_mode)) {
+        doubtful = status.st_nlink == 0;
+        for (uint32_t i = 0; !doubtful && view->table != NULL && i < view->table->count; i++) {
+            const struct space_entry *entry = &table_entries(view->table)[i];
 
-        if (entry->parent_inode == status.st_ino && entry->parent_device == status.st_dev)
-            return true;
+            doubtful =
+                entry->parent_inode == status.st_ino && entry->parent_device == status.st_dev;
+        }
+        snprintf(link, sizeof link, "/proc/self/fd/%d", place);
+        /* Records are the user's own. */
+        doubtful = doubtful || access(link, W_OK) == 0;
     }
-    /* Records are the user's own. */
-    return access(link, W_OK) == 0;
+    close(place);
+    return doubtful;
 }
 
 /* Entries as getdents lays them out: as long, the type at their end instead of before the name. */
@@ -546,7 +562,7 @@ void act_list(struct worker *worker, struct answer *answer)
     result = list_call(SYS_getdents64, call->arguments);
     if (call->number == SYS_getdents)
         entries_age((char *)call->arguments[1], result);
-    identity_become(worker->client.process, &worker->slot->request);
+    identity_become(&worker->client, &worker->slot->request);
     close((int)descriptor);
     give(answer, call_return(call, &worker->client, result));
 }

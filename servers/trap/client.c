@@ -94,22 +94,49 @@ static int request_send(int opener, const struct opener_request *request, int an
     return sent < 0 ? -1 : 0;
 }
 
-/* Have its memory opened by an ancestor of it. A descriptor or -1. */
-static int memory_ask(const struct client *client)
+/* Have something of it opened by an ancestor of it. A descriptor or -1. */
+static int opener_ask(const struct client *client, const struct opener_request *request)
 {
-    struct opener_request request = {.what = OPENER_MEMORY, .tid = (uint32_t)client->tid};
     struct timeval wait = {.tv_sec = OPENER_SECONDS};
-    int ends[2], memory = -1;
+    int ends[2], opened = -1;
 
     if (client->opener < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return -1;
     setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    int sent = request_send(client->opener, &request, ends[1]);
+    int sent = request_send(client->opener, request, ends[1]);
     close(ends[1]);
     if (sent == 0)
-        memory = descriptor_receive(ends[0]);
+        opened = descriptor_receive(ends[0]);
     close(ends[0]);
-    return memory;
+    return opened;
+}
+
+static int memory_ask(const struct client *client)
+{
+    struct opener_request request = {.what = OPENER_MEMORY, .tid = (uint32_t)client->tid};
+
+    return opener_ask(client, &request);
+}
+
+int client_place(const struct client *client, int descriptor)
+{
+    struct opener_request request = {.what = OPENER_PLACE,
+                                     .tid = (uint32_t)client->tid,
+                                     .descriptor = descriptor == AT_FDCWD ? -1 : descriptor};
+    char link[64];
+    int opened;
+
+    if (descriptor == AT_FDCWD)
+        snprintf(link, sizeof link, "%s/cwd", client->process);
+    else if (descriptor >= 0)
+        snprintf(link, sizeof link, "%s/fd/%d", client->process, descriptor);
+    else
+        return -EBADF;
+    opened = open(link, O_PATH | O_CLOEXEC);
+    if (opened >= 0 || (errno != EACCES && errno != EPERM))
+        return opened >= 0 ? opened : errno == ENOENT ? -EBADF : -errno;
+    opened = opener_ask(client, &request);
+    return opened >= 0 ? opened : -EACCES;
 }
 
 void client_tell(const struct client *client, const char *program)
@@ -266,5 +293,11 @@ long client_descriptor(struct client *client, int descriptor)
     got = (int)syscall(SYS_pidfd_getfd, process, descriptor, 0);
     error = -errno;
     close(process);
+    if (got < 0 && error == -EPERM) {
+        struct opener_request request = {
+            .what = OPENER_DESCRIPTOR, .tid = (uint32_t)group, .descriptor = descriptor};
+
+        got = opener_ask(client, &request);
+    }
     return got < 0 ? error : got;
 }

@@ -36,6 +36,9 @@ bool client_shares_root(const struct client *client);
 long client_status(const struct client *client, const char *field, int base);
 /* Its process's id, or -ESRCH. */
 long client_group(struct client *client);
+/* An O_PATH descriptor of what its descriptor is open on; AT_FDCWD: of its current directory. Where
+ * its links in procfs may not be followed its tree's root is asked. -errno. */
+int client_place(const struct client *client, int descriptor);
 /* A duplicate of its descriptor: the same open file. -errno: -EPERM where that is not allowed. */
 long client_descriptor(struct client *client, int descriptor);
 

@@ -173,7 +173,8 @@ static bool is_plain(struct worker *worker, struct question *question)
     }
     if (result == -ENOENT || result == -ENOTDIR)
         return view->shadows || missing_is_plain(question);
-    return result != -ELOOP;
+    /* A start that we may not go by says nothing of what is behind it. */
+    return result != -ELOOP && (result != -EACCES || question->absolute);
 }
 
 /* Walk, by a table that holds still. */

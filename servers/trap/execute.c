@@ -303,11 +303,8 @@ static long interpreter_lead(struct worker *worker, const struct program *progra
 /* By descriptor alone. */
 static void descriptor_look(struct worker *worker)
 {
-    char link[64];
-    int file;
+    int file = client_place(&worker->client, (int)worker->call.given[0]);
 
-    snprintf(link, sizeof link, "%s/fd/%d", worker->client.process, (int)worker->call.given[0]);
-    file = open(link, O_PATH | O_CLOEXEC);
     if (file < 0)
         return;
     rights_look(worker, file);

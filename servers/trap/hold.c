@@ -260,16 +260,11 @@ long hold_take_parent(struct worker *worker, struct hold *hold)
 
 long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *hold)
 {
-    char link[64];
-
     if (descriptor < 0)
         return -EBADF;
-    snprintf(link, sizeof link, "%s/fd/%d", worker->client.process, descriptor);
     hold->missing = false;
-    hold->descriptor = open(link, O_PATH | O_CLOEXEC);
-    if (hold->descriptor < 0)
-        return errno == ENOENT ? -EBADF : -errno;
-    return found(hold);
+    hold->descriptor = client_place(&worker->client, descriptor);
+    return hold->descriptor < 0 ? hold->descriptor : found(hold);
 }
 
 void hold_give(struct hold *hold)

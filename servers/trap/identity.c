@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "servers/trap/client.h"
 #include "shim/core/channel.h"
+#include "shim/core/host.h"
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
 
@@ -23,6 +26,7 @@ static struct {
     struct names names[NAMES];
     struct names *now;
     uint64_t turn;
+    const struct client *client;
 } identity;
 
 struct shim the_shim;
@@ -131,9 +135,26 @@ int identity_enter(const char *session, uint64_t space)
     return 0;
 }
 
-void identity_become(const char *process, uint64_t *request)
+/* Where the caller's links may not be read. */
+static long place_of_caller(int descriptor, char *text, size_t size)
 {
-    the_shim.caller.process = process;
+    char link[32];
+    int place = client_place(identity.client, descriptor);
+    long length;
+
+    if (place < 0)
+        return place;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", place);
+    length = host_link(link, text, size);
+    close(place);
+    return length;
+}
+
+void identity_become(const struct client *client, uint64_t *request)
+{
+    identity.client = client;
+    the_shim.caller.process = client->process;
+    the_shim.caller.place = place_of_caller;
     the_shim.caller.foreign = true;
     the_shim.caller.request = request;
 }

@@ -14,7 +14,8 @@ int identity_enter(const char *session, uint64_t space);
 
 /* Be the caller whose procfs directory this is (borrowed); `request`: where the id of a change is
  * kept. */
-void identity_become(const char *process, uint64_t *request);
+struct client;
+void identity_become(const struct client *client, uint64_t *request);
 /* Be oneself: for descriptors that were brought over. */
 void identity_be_self(void);
 

@@ -53,6 +53,7 @@ struct journal {
     uint64_t forgotten; /* atomic, as are the counts */
     struct call_count counts[CALLS_COUNTED];
     struct slot slots[WORKERS_MAX];
+    uint32_t unreadable_told;          /* atomic: a program that nobody can look into was told of */
     uint64_t rights_told[RIGHTS_TOLD]; /* atomic: programs that were told of (rights.c) */
 };
 

@@ -155,7 +155,7 @@ static void slot_answer(struct worker *worker)
     pid_t tid = (pid_t)slot->notification.pid;
 
     client_begin(&worker->client, tid, worker->opener);
-    identity_become(worker->client.process, &slot->request);
+    identity_become(&worker->client, &slot->request);
     roots_note(worker, slot->notification.data.nr);
     worker->hidden = false;
     if (slot->tries >= TRIES_MAX)

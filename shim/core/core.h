@@ -50,6 +50,9 @@ struct caller {
     /* Another process: descriptors, the current directory and procfs's "self" are not our own, and
      * the kernel can't be asked in its place. */
     bool foreign;
+    /* The same where the links of another process may not be read: a link's text and its length, or
+     * -errno; NULL: there is no other way. */
+    long (*place)(int descriptor, char *text, size_t size);
     /* Where the at-most-once id of a change is kept, for who may have to repeat it; or NULL. */
     uint64_t *request;
     /* Copy to the caller's memory; 0 or -EFAULT. */

@@ -581,6 +581,8 @@ long walk_descriptor(struct walk *walk, const struct caller *caller,
         link[length] = '\0';
     }
     long got = host_link(link, walk->link, sizeof walk->link);
+    if (got == -EACCES && caller->foreign && caller->place != NULL)
+        got = caller->place(descriptor, walk->link, sizeof walk->link);
     if (got == -ENOENT)
         return -EBADF;
     if (got < 0)
