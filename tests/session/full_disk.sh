@@ -15,7 +15,7 @@ prints 'full disk: others are served' "$(seq 10)" in_session cat full.node/d/sma
 head -c 3M /dev/zero >"$XDG_RUNTIME_DIR/../filler" 2>/dev/null
 prints 'full to the last byte: what was there is served' "$(seq 10)" in_session cat full.node/d/small.txt
 hirsel settrans --session full -c other.node archive "$WORK/d.tar" >out 2>&1
-timeout 20 hirsel run --session full -- cat other.node/d/small.txt >out 2>&1
+timeout 90 hirsel run --session full -- cat other.node/d/small.txt >out 2>&1
 status=$?
 if ((status != 124)); then ok "full to the last byte: an answer in bounded time (status $status)"; else not_ok 'full to the last byte: no answer'; fi
 rm "$XDG_RUNTIME_DIR/../filler"
