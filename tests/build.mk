@@ -18,7 +18,9 @@ BENCHES += $(BENCH_NAMES:%=$(B)/tests/bench/%)
 # pkg-config's answer is wanted only by those who link with Check.
 CHECK_LIBS = $(shell pkg-config --libs check)
 
-$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $$(UNIT_LINK_$$*) $(LIBMSG)
+UNIT_FOLDER := $(B)/obj/tests/unit/fixture/folder.o
+
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(UNIT_FOLDER) $$(UNIT_LINK_$$*) $(LIBMSG)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $(filter-out $(LIBMSG),$^) $(LIBMSG) $(UNIT_LIBS_$*) $(LIBMSG_LIBS) $(CHECK_LIBS)
 

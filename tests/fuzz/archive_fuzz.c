@@ -2,6 +2,7 @@
  * tree stays well formed and nothing is written outside of the mirror. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 #define CONTENTS_MAX 16
 
-static char directory[] = "/tmp/hirsel-fuzz-XXXXXX";
+static char directory[PATH_MAX];
 static const struct translator archive = {
     .name = "archive",
     .directory = true,
@@ -46,6 +47,9 @@ static void directory_remove(void)
 
 static void prepare(void)
 {
+    const char *place = getenv("TMPDIR");
+
+    snprintf(directory, sizeof(directory), "%s/hirsel-fuzz-XXXXXX", place ? place : "/tmp");
     if (!mkdtemp(directory))
         abort();
     atexit(directory_remove);

@@ -9,11 +9,21 @@ BUILD=${BUILD:-$SOURCE/build}
 LONG=${LONG:-}
 if [[ -z ${SCRATCH:-} ]]; then
     # Short: a socket's path has 107 bytes.
+    scratch_remove() {
+        local session
+        for session in "$SCRATCH"/run/hirsel/*/; do
+            [[ -d $session ]] && XDG_RUNTIME_DIR=$SCRATCH/run hirsel stop "$(basename "$session")" >/dev/null 2>&1
+        done
+        cd /
+        chmod -R u+rwX "$SCRATCH"
+        rm -rf "$SCRATCH"
+    }
     SCRATCH=$(mktemp -d /tmp/hs.XXXX)
     mkdir -p "$SCRATCH"/{home,tmp,run,work}
     export HOME=$SCRATCH/home TMPDIR=$SCRATCH/tmp XDG_RUNTIME_DIR=$SCRATCH/run LC_ALL=C.UTF-8 TZ=UTC
     export PATH=$BUILD/bin:$PATH
-    scratch_is_ours=1
+    trap scratch_remove EXIT
+    trap 'exit 130' INT TERM HUP
 fi
 export SOURCE BUILD SCRATCH LONG
 unset XDG_CACHE_HOME XDG_STATE_HOME XDG_CONFIG_HOME HIRSEL_DIR
@@ -37,6 +47,13 @@ skip() {
     echo "skip - $*"
 }
 
+# brief WORD…: on one line, and not endless.
+brief() {
+    local text=$*
+    text=${text//$'\n'/ }
+    echo "${text:0:300}"
+}
+
 # show FILE…: what a failed check has to say, kept from being counted.
 show() {
     local file
@@ -54,7 +71,7 @@ check() {
     else
         local status=$?
         not_ok "$name"
-        echo "#   status $status of: $*"
+        echo "#   status $status of: $(brief "$@")"
         show "$out"
         return 1
     fi
@@ -70,7 +87,7 @@ status_is() {
         ok "$name"
     else
         not_ok "$name"
-        echo "#   status $status, wanted $wanted, of: $*"
+        echo "#   status $status, wanted $wanted, of: $(brief "$@")"
         show "$out"
         return 1
     fi
@@ -86,7 +103,7 @@ prints() {
         ok "$name"
     else
         not_ok "$name"
-        echo "#   status $status of: $*; wanted: $wanted"
+        echo "#   status $status of: $(brief "$@"); wanted: $(brief "$wanted")"
         show "$out" "$err"
         return 1
     fi
@@ -209,11 +226,6 @@ export -f c_project
 
 # End of a script: its exit status is whether a check failed.
 finish() {
-    if [[ -n ${scratch_is_ours:-} ]]; then
-        cd /
-        chmod -R u+rwX "$SCRATCH"
-        rm -rf "$SCRATCH"
-    fi
     ((failures == 0))
     exit
 }

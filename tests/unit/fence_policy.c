@@ -16,14 +16,15 @@
 #include <unistd.h>
 
 #include "fence/fence.h"
+#include "tests/unit/fixture/folder.h"
 
 static char place[PATH_MAX]; /* a directory for the test's files */
 
 static void place_make(void)
 {
-    char name[] = "/tmp/fence.XXXXXX";
+    char name[64];
 
-    ck_assert_ptr_nonnull(mkdtemp(name));
+    folder_make(name, sizeof name);
     ck_assert_ptr_nonnull(realpath(name, place));
 }
 

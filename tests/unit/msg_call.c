@@ -82,6 +82,8 @@ START_TEST(answer_twice)
     run_until(&world, &held.count, 1);
     reply_error(held.reply, 0);
     ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
+    /* It aborts: no teardown runs. */
+    ck_assert_int_eq(rmdir(world.directory), 0);
     reply_error(held.reply, 0);
 }
 END_TEST

@@ -22,6 +22,7 @@
 
 #include "libmsg/msg.h"
 #include "libmsg/wire.h"
+#include "tests/unit/fixture/folder.h"
 
 #define PATIENCE_SECONDS 20.0
 
@@ -51,8 +52,7 @@ static inline void world_open(struct world *world)
     ck_assert_ptr_nonnull(world->loop);
     world->set = port_set_new(world->loop);
     ck_assert_ptr_nonnull(world->set);
-    strcpy(world->directory, "/tmp/msg-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(world->directory));
+    folder_make(world->directory, sizeof world->directory);
 }
 
 static inline void world_close(struct world *world)

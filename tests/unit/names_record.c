@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "servers/names/names.h"
+#include "tests/unit/fixture/folder.h"
 
 static const struct seal ours = {.key = "0123456789abcdef0123456789abcde"};
 static const struct seal theirs = {.key = "another key another key another"};
@@ -199,16 +200,16 @@ START_TEST(seal_as_in_rfc_4231)
 }
 END_TEST
 
-static char directory[] = "/tmp/names_record.XXXXXX";
+static char directory[64];
 
 START_TEST(key_is_made_once)
 {
-    char path[64];
+    char path[80];
     struct seal one, other;
     struct stat status;
     int ends[2];
 
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    folder_make(directory, sizeof(directory));
     snprintf(path, sizeof(path), "%s/key", directory);
     ck_assert_int_eq(pipe(ends), 0);
     for (int i = 0; i < 16; i++) {

@@ -17,13 +17,14 @@
 #include <unistd.h>
 
 #include "servers/names/names.h"
+#include "tests/unit/fixture/folder.h"
 
-static char directory[] = "/tmp/names_table.XXXXXX";
+static char directory[64];
 static char path[sizeof(directory) + 16];
 
 static void setup(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    folder_make(directory, sizeof(directory));
     snprintf(path, sizeof(path), "%s/table", directory);
 }
 

@@ -12,9 +12,10 @@
 
 #include "servers/names/names.h"
 #include "servers/lib/directory.h"
+#include "tests/unit/fixture/folder.h"
 
 static const struct seal seal = {.key = "0123456789abcdef0123456789abcde"};
-static char root[PATH_MAX] = "/tmp/names_walk.XXXXXX";
+static char root[PATH_MAX];
 static struct entries entries;
 static struct walk walk;
 
@@ -39,7 +40,7 @@ static void setup(void)
 {
     char real[PATH_MAX];
 
-    ck_assert_ptr_nonnull(mkdtemp(root));
+    folder_make(root, sizeof(root));
     ck_assert_ptr_nonnull(realpath(root, real));
     strcpy(root, real);
     ck_assert_int_eq(chdir(root), 0);

@@ -27,6 +27,7 @@
 #include "servers/lib/server.h"
 #include "shim/core/net_name.h"
 #include "shim/core/space.h"
+#include "tests/unit/fixture/folder.h"
 
 #define KEPT_MAX 16
 
@@ -221,8 +222,7 @@ static void stage_open(void)
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     char path[PATH_MAX];
     memset(&stage, 0, sizeof stage);
-    strcpy(stage.directory, "/tmp/hirsel-net.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(stage.directory));
+    folder_make(stage.directory, sizeof stage.directory);
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     ck_assert_int_gt(length, 0);
     path[length] = '\0';

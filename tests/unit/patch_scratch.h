@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/fixture/folder.h"
+
 #define SCRATCH_PATH (PATH_MAX + 64)
 #define SCRATCH_LIBC "/lib/x86_64-linux-gnu/libc.so.6"
 #define SCRATCH_LD "/lib64/ld-linux-x86-64.so.2"
@@ -23,8 +25,7 @@ struct scratch {
 
 static inline void scratch_make(struct scratch *scratch)
 {
-    snprintf(scratch->path, sizeof scratch->path, "/tmp/patch-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(scratch->path));
+    folder_make(scratch->path, sizeof scratch->path);
 }
 
 static inline int scratch_remove_one(const char *path, const struct stat *status, int type,

@@ -11,13 +11,14 @@
 #include <unistd.h>
 
 #include "servers/lib/journal.h"
+#include "tests/unit/fixture/folder.h"
 
-static char directory[] = "/tmp/server_journal.XXXXXX";
-static char path[64];
+static char directory[64];
+static char path[80];
 
 static void setup(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    folder_make(directory, sizeof(directory));
     snprintf(path, sizeof(path), "%s/requests", directory);
 }
 

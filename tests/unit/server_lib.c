@@ -19,12 +19,13 @@
 #include "servers/lib/installed.h"
 #include "servers/lib/process.h"
 #include "servers/lib/server.h"
+#include "tests/unit/fixture/folder.h"
 
-static char place[] = "/tmp/hsl.XXXXXX";
+static char place[64];
 
 static void setup(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(place));
+    folder_make(place, sizeof place);
     ck_assert_int_eq(chdir(place), 0);
 }
 

@@ -76,6 +76,8 @@ END_TEST
 
 START_TEST(unsafe_directories)
 {
+    char path[80];
+
     /* Others may write in it. */
     ck_assert_int_eq(mkdir(stage()->sessions, 0700), 0);
     ck_assert_int_eq(chmod(stage()->sessions, 0755), 0);
@@ -89,10 +91,10 @@ START_TEST(unsafe_directories)
     ck_assert_int_eq(stage_run("start", "work", NULL), 125);
     ck_assert_int_eq(unlink(stage()->sessions), 0);
     /* Paths that a socket or LD_LIBRARY_PATH can't hold. */
-    setenv("HIRSEL_DIR", "/tmp/hu-a:b", 1);
+    snprintf(path, sizeof path, "%s/a:b", stage()->directory);
+    setenv("HIRSEL_DIR", path, 1);
     ck_assert_int_eq(stage_run("start", "work", NULL), 125);
     ck_assert_ptr_nonnull(strstr(stage()->errors, "HIRSEL_DIR"));
-    rmdir("/tmp/hu-a:b");
     setenv("HIRSEL_DIR", "relative", 1);
     ck_assert_int_eq(stage_run("start", "work", NULL), 125);
     setenv("HIRSEL_DIR", stage()->sessions, 1);

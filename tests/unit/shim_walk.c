@@ -7,6 +7,7 @@
 
 #include "shim/core/node.h"
 #include "shim/core/walk.h"
+#include "tests/unit/fixture/folder.h"
 #include "tests/unit/shim_table.h"
 
 static char base[64];
@@ -45,8 +46,7 @@ static void file_make(const char *path)
 
 static void set_up(void)
 {
-    strcpy(base, "/tmp/shim_walk.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(base));
+    folder_make(base, sizeof base);
     /* target/deep/file, target/up -> .. ; target/veiled/in ; host/link -> target ; host/secret */
     ck_assert_int_eq(mkdir(in_base("/target"), 0755), 0);
     ck_assert_int_eq(mkdir(in_base("/target/deep"), 0755), 0);
