@@ -65,6 +65,7 @@ check: deps
 	@tests/run --build $(B) $(TESTS)
 
 check-long: deps
+	@.ci/deps binutils-source
 	@$(BUILD) all tests-unit tests-fuzz benches
 	@$(BUILD) B=$(B)/asan OPT="-O1 -g" SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined" all tests-unit
 	@tests/run --long --build $(B) $(TESTS)

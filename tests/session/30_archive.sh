@@ -1,29 +1,28 @@
 #!/bin/bash
 # timeout: 240
-# A real .tar.xz behind a node, used by real programs, against the same archive unpacked.
-# HIRSEL_TEST_TARBALL names one to use; else a Debian source tarball if apt has source lists; else
-# one is packed from what the machine has.
+# A real .tar.xz, a Debian source tarball, behind a node, used by real programs, against the same
+# archive unpacked: newlib's, and binutils' with LONG (or what HIRSEL_TEST_TARBALL names).
 . "$(dirname "$0")/lib.sh"
 
 tarball() {
-    if [[ -n ${HIRSEL_TEST_TARBALL:-} ]]; then
-        cp "$HIRSEL_TEST_TARBALL" source.tar.xz
-    elif apt-cache showsrc hello 2>/dev/null | grep -q '^Package: hello' &&
-        (mkdir -p fetch && cd fetch && timeout 60 apt-get -q source --download-only -o APT::Sandbox::User= xz-utils) >/dev/null 2>&1 &&
-        ls fetch/*.orig.tar.xz >/dev/null 2>&1; then
-        cp fetch/*.orig.tar.xz source.tar.xz
-    else
-        local tree=parts-1.0
-        mkdir -p $tree
-        cp -r /usr/include/linux $tree/headers
-        cp -r /usr/share/perl/5*/unicore $tree/data 2>/dev/null || cp -r /usr/share/doc/bash $tree/data
-        cp -rL /usr/lib/python3/dist-packages $tree/python 2>/dev/null
-        find $tree -type d -name __pycache__ -prune -exec rm -rf {} +
-        find $tree -name '*.pl' -exec touch -d '2019-03-04 05:06:07.125' {} +
-        XZ_OPT=-0 tar cJf source.tar.xz --owner=0 --group=0 $tree
-        rm -rf $tree
+    local tarball=${HIRSEL_TEST_TARBALL:-}
+    if [[ -z $tarball ]]; then
+        set -- /usr/src/newlib/newlib-*.tar.xz
+        [[ -n $LONG ]] && set -- /usr/src/binutils/binutils-*.tar.xz
+        tarball=$1
     fi
-    rm -rf fetch
+    check "the tarball $tarball" cp "$tarball" source.tar.xz
+}
+
+# The first C files of the current folder that compile without being configured.
+compilable() {
+    local file count=0
+    while read -r file && ((count < 5)); do
+        if gcc -w -c "${includes[@]}" -o "$WORK/x.o" "$file" 2>/dev/null; then
+            echo "$file"
+            count=$((count + 1))
+        fi
+    done
 }
 
 # What every real tarball may lack, in a second archive: odd links, modes, names, sizes.
@@ -113,6 +112,31 @@ check 'diff -r against the unpacked tree' in_session diff -r --no-dereference "$
 agree 'tar c' 'tar c --sort=name --numeric-owner * | sha256sum'
 agree 'grep -r' 'grep -rIc the . | LC_ALL=C sort'
 agree 'du of files, wc' 'find . -type f -print0 | LC_ALL=C sort -z | xargs -0 wc -c | tail -n 1'
+
+# In its top folder: programs that work where a source tree lies.
+top=$(cd unpacked && echo *)
+plain=$WORK/unpacked/$top node=$WORK/node/$top
+mapfile -t includes < <(cd "$plain" && find . -type d -name include | LC_ALL=C sort | head -n 20 | sed 's/^/-I/')
+mapfile -t sources < <(cd "$plain" && find . -name '*.c' | LC_ALL=C sort | head -n 400 | compilable)
+if ((${#sources[@]} > 0)); then ok "files to compile: ${sources[*]}"; else not_ok 'no file in it compiles'; fi
+agree 'gcc -c of files in it' "for f in ${sources[*]}; do gcc -w -c ${includes[*]} -o '$WORK/x.o' \$f && nm '$WORK/x.o' || exit 1; done"
+agree 'gcc -c in their folder' "cd \$(dirname ${sources[0]}) && gcc -w -c ${includes[*]/-I./-I$plain} -o '$WORK/x.o' \$(basename ${sources[0]}) && nm '$WORK/x.o'"
+agree 'scripts of it run' './config.guess; ./config.sub amd64-linux; sh ./install-sh --version; $PWD/config.guess --version'
+agree 'dirfds in it' 'python3 -c "
+import os
+d = os.open(\".\", os.O_RDONLY | os.O_DIRECTORY)
+for top, folders, files, fd in os.fwalk(\".\", dir_fd=d):
+    for f in sorted(files):
+        s = os.stat(f, dir_fd=fd, follow_symlinks=False); print(top, f, s.st_size, s.st_nlink)
+        e = os.open(f, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=fd) if s.st_mode & 0o170000 == 0o100000 else -1
+        if e >= 0: print(sum(os.read(e, 4096))); os.close(e)
+" | LC_ALL=C sort | sha256sum'
+ln -s "node/$top" in_node && ln -s "unpacked/$top" in_plain
+node=$WORK/in_node plain=$WORK/in_plain
+agree 'through a host symlink' 'listed . | sha256sum; ./config.guess; cd ..; ls -d "$OLDPWD"; cd - >/dev/null; cd -P .; ls | wc -l; find -L . -name "*.h" | LC_ALL=C sort | sha256sum'
+in_session bash -c "cd '$WORK' && cat node/'$top'/*.sh node/../in_node/config.guess ./in_node/../'$top'/config.sub in_node/*/Makefile.in" >a 2>/dev/null
+cat "$WORK/unpacked/$top"/*.sh in_plain/config.guess in_plain/config.sub in_plain/*/Makefile.in >b 2>/dev/null
+check 'by relative paths' cmp a b
 
 node=$WORK/odd plain=$WORK/plain/odd
 check 'settrans of a .tar' hirsel settrans --session t -c "$node.node" archive "$WORK/odd.tar.xz"
