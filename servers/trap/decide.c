@@ -192,13 +192,8 @@ static long walk_take(struct worker *worker, const struct question *question)
             result = -EAGAIN;
             continue;
         }
-        if (result == 0 && !walk->touched && question->absolute) {
-            way_learn(way_number(&view, WAY_DIRECTORY, AT_FDCWD, question->probe,
-                                 way_length(question->probe)));
-            if ((question->options & WALK_FOLLOW) && !walk->missing)
-                way_learn(way_number(&view, WAY_FOLLOWED, AT_FDCWD, question->probe,
-                                     strlen(question->probe)));
-        }
+        if (result == 0 && question->absolute)
+            way_learn_walk(&view, AT_FDCWD, question->probe, walk);
     }
     return result;
 }

@@ -258,7 +258,12 @@ static long link_enter(struct walk *walk, bool last)
             return 0;
         if (++walk->links > LINKS_LIMIT)
             return -ELOOP;
-        return walk_from_host(walk, walk->link, (size_t)length);
+        walk->fleeting = true;
+        long result = walk_from_host(walk, walk->link, (size_t)length);
+        if (result == 0 && walk->place == PLACE_HOST &&
+            host_status(walk->host, &walk->status) == 0 && !S_ISDIR(walk->status.st_mode))
+            return -ENOTDIR;
+        return result;
     }
     length = link_of_caller(walk, length);
     long result = go_up(walk);
@@ -555,6 +560,7 @@ static void walk_begin(struct walk *walk, const struct caller *caller,
     walk->entry = NULL;
     walk->read_only = false;
     walk->touched = false;
+    walk->fleeting = false;
     walk->missing = false;
     walk->slash = false;
     walk->end = END_NAME;

@@ -56,6 +56,8 @@ struct walk {
     const struct space_entry *entry; /* the table's entry at exactly this name, or NULL */
     bool touched;                    /* the way met the table, a node or a mirror: the kernel
                                       * alone would have gone another one */
+    bool fleeting;                   /* the way led on through a link of procfs that leads to an
+                                      * object: elsewhere in each process, and at each time */
     size_t mount_length; /* PLACE_HOST: how much of `name` is that of the bind it lies below */
     bool read_only;      /* below a read-only bind */
     bool missing;        /* PLACE_HOST: the last component is not there */

@@ -84,20 +84,23 @@ static long link_write(const struct call_shape *shape, const long arguments[6], 
  * /proc/self/fd/N): if it is a placeholder, what it stands for. */
 static long status_review(struct slow *slow, long number, const long arguments[6])
 {
-    const struct call_shape *shape = &call_shapes[number];
-    if (number == SYS_statx)
+    struct walk *walk = &slow->walk;
+    bool wide = number == SYS_statx;
+    void *status = (void *)arguments[wide ? 4 : call_shapes[number].path + 1];
+    uint32_t mode = wide ? ((struct statx *)status)->stx_mode : ((struct stat *)status)->st_mode;
+    uint64_t links = wide ? ((struct statx *)status)->stx_nlink : ((struct stat *)status)->st_nlink;
+    if (!S_ISDIR(mode) || links != 0)
         return 0;
-    struct stat *status = (struct stat *)arguments[shape->path + 1];
-    if (!S_ISDIR(status->st_mode) || status->st_nlink != 0)
-        return 0;
-    long length = host_link(slow->walk.host, slow->text, sizeof slow->text);
-    if (length < 0 || walk_from_host(&slow->walk, slow->text, (size_t)length) < 0 ||
-        slow->walk.place != PLACE_NODE)
+    if (walk->host_length > 1 && walk->host[walk->host_length - 1] == '/')
+        walk->host[--walk->host_length] = '\0'; /* else it is no symlink */
+    long length = host_link(walk->host, slow->text, sizeof slow->text);
+    if (length < 0 || walk_from_host(walk, slow->text, (size_t)length) < 0 ||
+        walk->place != PLACE_NODE)
         return 0;
     bool ended;
     struct stat found;
-    long result = node_status(&slow->walk, true, &found, &ended);
-    return result < 0 || ended ? 0 : status_write(false, status, &found);
+    long result = node_status(walk, true, &found, &ended);
+    return result < 0 || ended ? 0 : status_write(wide, status, &found);
 }
 
 static long on_host(struct slow *slow, long number, const long arguments[6])
@@ -380,9 +383,11 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
         return -EISDIR;
     if (walk->read_only && !walk->missing && creates)
         return -EEXIST;
+    /* What is a symlink behind a slash leads to an object, in procfs: the kernel knows of what
+     * kind. */
     if (walk->place == PLACE_HOST && walk->slash && !walk->missing &&
-        !S_ISDIR(walk->status.st_mode) && !(shape->traits & TRAIT_NAMES) &&
-        !(walk->end == END_NAME && (flags & O_CREAT)))
+        !S_ISDIR(walk->status.st_mode) && !S_ISLNK(walk->status.st_mode) &&
+        !(shape->traits & TRAIT_NAMES) && !(walk->end == END_NAME && (flags & O_CREAT)))
         return -ENOTDIR;
     if (walk->read_only && !walk->missing && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
@@ -486,11 +491,6 @@ long path_slow(long number, const long arguments[6])
         options |= WALK_NODE_NAME;
     for (unsigned i = 0; i < TABLE_ATTEMPTS && result == -EAGAIN; i++) {
         struct view view = view_get();
-        uint64_t way = 0, target = 0;
-        if (view.shadows) {
-            way = way_number(&view, WAY_DIRECTORY, directory, path, way_length(path));
-            target = way_number(&view, WAY_FOLLOWED, directory, path, text_length(path));
-        }
         if (path[0] == '\0' && (shape->traits & TRAIT_EMPTY_PATH) &&
             (arguments[shape->flags] & AT_EMPTY_PATH))
             result = walk_descriptor(&slow->walk, &the_shim.caller, view.table, directory);
@@ -500,11 +500,8 @@ long path_slow(long number, const long arguments[6])
             result = -EAGAIN;
             continue;
         }
-        if (result == 0 && !slow->walk.touched) {
-            way_learn(way);
-            if ((options & WALK_FOLLOW) && !slow->walk.missing)
-                way_learn(target);
-        }
+        if (result == 0)
+            way_learn_walk(&view, directory, path, &slow->walk);
         if (result == 0)
             result = dispatch_place(slow, number, arguments);
         if (result == -ESTALE && !the_shim.caller.foreign)
@@ -523,12 +520,9 @@ long path_to_host(int directory, const char *path, unsigned options, char *host,
     if (slow == NULL)
         return -ENOMEM;
     struct walk *walk = &slow->walk;
-    uint64_t target = 0;
-    if (view.shadows && (options & WALK_FOLLOW))
-        target = way_number(&view, WAY_FOLLOWED, directory, path, text_length(path));
     long result = walk_path(walk, &the_shim.caller, view.table, directory, path, options);
-    if (result == 0 && !walk->touched && !walk->missing)
-        way_learn(target);
+    if (result == 0)
+        way_learn_walk(&view, directory, path, walk);
     while (result == 0 && walk->place == PLACE_NODE) {
         bool ended;
         long descriptor = node_open(walk, O_RDONLY | O_CLOEXEC, 0, &ended);

@@ -157,7 +157,7 @@ bool way_is_known(uint64_t number)
     return check == (number ^ mix(learned)) && time_stamp() - learned < WAY_LIFETIME;
 }
 
-void way_learn(uint64_t number)
+static void way_learn(uint64_t number)
 {
     if (number == 0)
         return;
@@ -192,6 +192,7 @@ static uint64_t bytes_equal(uint64_t word, unsigned char byte)
  * the byte that is meant. */
 static size_t path_measure(const char *path, size_t *way)
 {
+    /* A slash at the end makes the last component part of the way: a symlink there is followed. */
     const size_t skipped = (uintptr_t)path % sizeof(uint64_t);
     const uint64_t *at = (const uint64_t *)(const void *)(path - skipped);
     uint64_t mask = ~0ull << (8 * skipped);
@@ -210,12 +211,18 @@ static size_t path_measure(const char *path, size_t *way)
     }
 }
 
-size_t way_length(const char *path)
+void way_learn_walk(const struct view *view, int directory, const char *path,
+                    const struct walk *walk)
 {
-    /* A slash at the end makes the last component part of the way: a symlink there is followed. */
-    size_t way;
-    path_measure(path, &way);
-    return way;
+    size_t way, length = path_measure(path, &way);
+    if (!view->shadows || walk->touched || walk->fleeting || length == 0)
+        return;
+    /* With a slash at its end the whole path is the way: only if the walk went all of it, and not
+     * if it came for the name alone (WALK_NAME), or for an object of procfs. */
+    if (way < length || (!walk->missing && S_ISDIR(walk->status.st_mode)))
+        way_learn(way_number(view, WAY_DIRECTORY, directory, path, way));
+    if ((walk->options & WALK_FOLLOW) && !walk->missing)
+        way_learn(way_number(view, WAY_FOLLOWED, directory, path, length));
 }
 
 bool way_is_clear(const struct view *view, int directory, const char *path)
@@ -230,12 +237,15 @@ bool way_is_clear(const struct view *view, int directory, const char *path)
 bool way_is_plain(const struct view *view, int directory, const char *path)
 {
     char parent[512];
-    size_t end = way_length(path);
+    size_t end, length = path_measure(path, &end);
     if (end >= sizeof parent)
         return false;
     if (end == 0)
         return true;
-    uint64_t number = way_number(view, WAY_DIRECTORY, directory, path, end);
+    /* A last component that some entry is called by is this entry or not by the directory's name.
+     * The text has told that it is not: of a way that is its own name and of no other. */
+    bool named = table_names(view->table, path + end, length - end);
+    uint64_t number = way_number(view, named ? WAY_DIRECT : WAY_DIRECTORY, directory, path, end);
     if (way_is_known(number))
         return true;
     bytes_copy(parent, path, end);

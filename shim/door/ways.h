@@ -13,6 +13,7 @@
 
 enum way_kind {
     WAY_DIRECTORY, /* the path up to its last slash, followed to its end */
+    WAY_DIRECT,    /* the same, and no symlink is in it: its text is its name */
     WAY_START,     /* where relative paths begin: not behind a bind, not in a mirror */
     WAY_FOLLOWED,  /* the whole path, a symlink at its end followed */
     WAY_PRESENT,   /* where relative paths begin: a directory that is there, no placeholder */
@@ -25,14 +26,13 @@ void ways_view(struct view *view) HIDDEN;
 uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
                     size_t length) HIDDEN;
 bool way_is_known(uint64_t number) HIDDEN;
-void way_learn(uint64_t number) HIDDEN;
+/* What a walk of this path has shown, that came to its end by the view's table. */
+void way_learn_walk(const struct view *view, int directory, const char *path,
+                    const struct walk *walk) HIDDEN;
 
 /* The kernel said that `path`, reached by a plain way, is a directory and no symlink: it is a way.
  */
 void way_learn_directory(const struct view *view, int directory, const char *path) HIDDEN;
-
-/* How much of a path is the way to its last component. */
-size_t way_length(const char *path) HIDDEN;
 
 /* Whether it is known already that the way is plain, and nothing in the table is called like the
  * last component. False: it is not known. */

@@ -162,6 +162,28 @@ START_TEST(ends)
 }
 END_TEST
 
+START_TEST(procfs)
+{
+    ck_assert_int_eq(chdir(in_base("/target/deep")), 0);
+    ck_assert_int_eq(go("/proc/self/cwd/file", WALK_FOLLOW), 0);
+    stands("/host/bind/deep/file", "/target/deep/file");
+    ck_assert(walk.fleeting);
+    ck_assert_int_eq(chdir(in_base("/host")), 0);
+    ck_assert_int_eq(go("/proc/self/cwd/loop", 0), 0);
+    stands("/host/loop", "/host/loop");
+    ck_assert(walk.fleeting && !walk.touched);
+    /* At the end it is followed by the kernel, wherever it leads. */
+    ck_assert_int_eq(go("/proc/self/cwd/", WALK_FOLLOW), 0);
+    ck_assert(S_ISLNK(walk.status.st_mode));
+    ck_assert(!walk.fleeting);
+    ck_assert_int_eq(go("/proc/self/cwd/..", WALK_FOLLOW), 0);
+    stands("", "");
+    ck_assert_int_eq(go("/proc/self/exe/..", WALK_FOLLOW), -ENOTDIR);
+    ck_assert_int_eq(go("/proc/self/exe/.", WALK_FOLLOW), -ENOTDIR);
+    ck_assert_int_eq(go("/proc/self/exe/x", WALK_FOLLOW), -ENOTDIR);
+}
+END_TEST
+
 START_TEST(node)
 {
     size_t length;
@@ -212,6 +234,7 @@ int main(void)
     tcase_add_test(test, hidden);
     tcase_add_test(test, relative);
     tcase_add_test(test, ends);
+    tcase_add_test(test, procfs);
     tcase_add_test(test, node);
     tcase_add_test(test, too_long);
     suite_add_tcase(suite, test);

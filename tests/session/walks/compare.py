@@ -90,6 +90,20 @@ class Comparison:
         self.asked = self.different = self.succeeded = 0
         self.counts = {}
         self.log = []
+        self.links = self.links_above()
+
+    def links_above(self):
+        """Symlinks of the host that lead to a directory which the table has names in."""
+        above, found = {p.rsplit("/", 1)[0] for p in self.session.table}, []
+        for directory, folders, files in os.walk(f"{self.world.base}/h"):
+            for link in (f"{directory}/{n}" for n in folders + files if os.path.islink(f"{directory}/{n}")):
+                try:
+                    where, _ = self.session.walk(expect_root, link)
+                except OSError:
+                    continue
+                if where.name in above:
+                    found.append(link)
+        return sorted(found)
 
     # ---- where paths start ----
 
@@ -161,7 +175,8 @@ class Comparison:
             self.recent = self.recent[-30:] + [path]
         return path
 
-    def request(self, agent):
+    def request(self, agent, given=None):
+        """By chance what is asked; of the path that is given, if one is."""
         chance, choice = self.random.random, self.random.choice
         op = choice(["lstat"] * 4 + ["stat"] * 5 + ["read"] * 5 + ["readlink"] * 2 + ["access"] * 2 + ["list"] * 3 +
                     ["realpath", "fd_name", "getcwd"] + ["chdir"] * 2 + ["directory"] * 2 + ["open"] * 3 +
@@ -171,10 +186,10 @@ class Comparison:
             return self.move()
         if op == "getcwd":
             return request
-        if op not in ("chdir", "realpath") and agent.descriptors and chance() < .3:
+        if op not in ("chdir", "realpath") and not given and agent.descriptors and chance() < .3:
             request["at"] = choice(sorted(agent.descriptors))
         start = self.start(agent, request.get("at"))
-        request["path"] = self.path(start)
+        request["path"] = given or self.path(start)
         if op == "directory":
             request["number"] = self.random.randrange(4)
         if op == "access":
@@ -279,6 +294,29 @@ class Comparison:
             self.query(self.random.choice(self.agents), self.move(name))
             self.query(agent, dict(request))
 
+    def neighbours(self):
+        """Several names behind one way, one soon after the other: what the first tells of the way
+        must not be taken for what the table has there."""
+        agent, choice = self.random.choice(self.agents), self.random.choice
+        start = self.start(agent, None)
+        way = choice(self.links) if self.links and self.random.random() < .7 else self.path(start)
+        known, named = NAMES, NAMES
+        try:
+            where, _ = self.session.walk(start, way)
+            known = sorted(os.listdir(where.real)) or NAMES
+            named = sorted(p.rsplit("/", 1)[1] for p in self.session.table if p.rsplit("/", 1)[0] == where.name)
+        except OSError:
+            pass
+        for _ in range(self.random.randint(2, 6)):
+            path = way + choice(["/", "/", "/", "/./"]) + choice(named if named and self.random.random() < .5 else known)
+            if self.random.random() < .3:
+                path = choice([way, way + "/", path + "/", path + "/" + choice(NAMES), path + "/.."])
+            if way[:1] != "/" and self.start(agent, None).name != start.name:
+                break
+            self.query(agent, self.request(agent, path))
+            if self.random.random() < .1:
+                agent = choice(self.agents)
+
     def query(self, agent, request=None):
         request = request or self.request(agent)
         expected, wanted, also = None, 0, ()
@@ -357,6 +395,8 @@ class Comparison:
         while self.asked < queries and self.different < 10:
             if self.random.random() < .3:
                 self.burst()
+            if self.random.random() < .4:
+                self.neighbours()
             # One process asks a while, then the other: what the first knows gets old.
             agent = self.random.choice(self.agents)
             for _ in range(self.random.randint(1, 12)):

@@ -6,17 +6,13 @@ import errno
 import os
 import stat
 
-from reference import LINKS_MAX, PATH_MAX, Where, fail
+from reference import LINKS_MAX, PATH_MAX, Untold, Where, fail, too_many_links
 
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
 
 REFUSALS = (errno.EXDEV, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EBUSY,
             errno.EPERM, errno.EACCES, errno.ELOOP, errno.EINVAL, errno.ENOTEMPTY)
-
-
-class Untold(Exception):
-    """The kernel has no say in what this gives."""
 
 
 class Expected:
@@ -322,7 +318,7 @@ def open_create(session, start, path, follow, flags):
             fail(errno.ENAMETOOLONG)
         links = parent.links + 1
         if links > LINKS_MAX:
-            fail(errno.ELOOP)
+            too_many_links(text)
 
 
 # ---- two paths ----

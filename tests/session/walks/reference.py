@@ -15,11 +15,20 @@ class Failed(OSError):
     also = ()
 
 
+class Untold(OSError):
+    """Nobody outside can say what this gives."""
+
+
 def fail(number, *also):
     """`also`: other errors that hold as well, and of which the kernel's order is no promise."""
     failed = Failed(number, os.strerror(number))
     failed.also = also
     raise failed
+
+
+def too_many_links(text):
+    """A forged record is one symlink too many to the kernel, and none to the session."""
+    fail(errno.ELOOP, *([errno.ENOENT] if text.startswith("/.hirsel/") else []))
 
 
 class Entry:
@@ -171,7 +180,10 @@ class Session:
         node = self.record(found)
         if node is not None:
             return node, None
-        return found, os.readlink(found.real)
+        text = os.readlink(found.real)
+        if text.startswith("/proc/self") or found.real.startswith("/proc/"):
+            raise Untold  # procfs tells each process another thing
+        return found, text
 
     def enter(self, where):
         """A component is looked up in here."""
@@ -220,8 +232,7 @@ class Session:
                 return found, text
             links += 1
             if links > LINKS_MAX:
-                # A forged record is one symlink too many to the kernel, and none to the session.
-                fail(errno.ELOOP, *([errno.ENOENT] if text.startswith("/.hirsel/") else []))
+                too_many_links(text)
             if text[0] == "/":
                 where = Where(ROOT)
             rest = text + rest

@@ -1,0 +1,123 @@
+#!/bin/bash
+# timeout: 90
+# What a program has learned of one path must not speak of another: each question here comes within
+# moments of one that makes the way to it known. Asked by a program with the shim and by one that
+# goes through the trap server, each with and without the other's knowledge.
+. "$(dirname "$0")/lib.sh"
+. "$SOURCE/tests/session/trap.sh"
+
+program walker.dynamic walker gcc
+program walker walker gcc -static
+
+# place/bound, place/veiled and place/shown are the host's; the first is bound over with `inside`,
+# which has other files, the second is hidden. All that `link` and `again` lead to is the host's own.
+umask 022
+mkdir -p place/{bound,veiled,plain} inside apart/bound other/place
+echo host >place/bound/file
+echo host >place/veiled/file
+echo host >place/plain/file
+echo apart >apart/bound/file
+echo inside >inside/file
+echo more >inside/more
+ln -s place link
+ln -s "$WORK/place" again
+ln -s ../place/bound other/way
+ln -s "$WORK/place/veiled" other/veil
+session_start
+check 'a folder is bound over' hirsel bind --session t "$WORK/inside" "$WORK/place/bound"
+check 'another is hidden' hirsel bind --session t --hide "$WORK/place/veiled"
+
+# request OP PATH [FIELD=VALUE…]: a line of a walker's input.
+request() {
+    local fields
+    fields=$(printf '\t%s' "${@:3}")
+    printf 'op=%s\tpath=%s%s\n' "$1" "$2" "${fields%$'\t'}"
+}
+# What an answer says, shortened: a file's text, a size, an error's name.
+short() {
+    python3 -c 'import errno, json, sys
+for line in sys.stdin:
+    answer = json.loads(line)
+    value = answer.get("value")
+    if "error" in answer:
+        print(errno.errorcode[answer["error"]])
+    elif isinstance(value, list) and len(value) == 2 and isinstance(value[1], str):
+        print(value[1].strip())
+    elif isinstance(value, list) and len(value) == 6 and isinstance(value[0], int):
+        print("inode", value[2])
+    else:
+        print(value)'
+}
+inode() {
+    echo "inode $(stat -c %i "$1")"
+}
+
+# known NAME WARMING QUESTION WANTED: the answer to the question's last line, alone and after the
+# warming, ten times over.
+known() {
+    local name=$1 warming=$2 question=$3 wanted=$4 who got turn lines
+    lines=$(wc -l <<<"$question")
+    for who in walker.dynamic walker; do
+        got=$({
+            printf '%s\n' "$question"
+            for ((turn = 0; turn < 10; turn++)); do
+                printf '%s\n' "$warming" "$question"
+            done
+        } | in_session "$BARE/$who" 2>&1 | short 2>&1 |
+            awk -v lines="$lines" -v step="$(($(wc -l <<<"$warming") + lines))" '(NR - lines) % step == 0' | sort -u)
+        if [[ $got == "$wanted" ]]; then
+            ok "$name, $who"
+        else
+            not_ok "$name, $who: $(tr '\n' ' ' <<<"$got"), wanted $wanted"
+        fi
+    done
+}
+
+for link in link again; do
+    for warming in "stat $WORK/$link/plain" "read $WORK/$link/plain/file" "stat $WORK/$link/missing" "list $WORK/$link"; do
+        # shellcheck disable=SC2086
+        warm=$(request $warming)
+        for how in 0 1 2; do
+            known "$link/bound ($how) behind ${warming//$WORK\//}" "$warm" \
+                "$(request stat "$WORK/$link/bound" how=$how)" "$(inode inside)"
+            known "a file in it" "$warm" "$(request read "$WORK/$link/bound/file" how=$how)" inside
+        done
+        known "$link/veiled" "$warm" "$(request lstat "$WORK/$link/veiled")" ENOENT
+        known "a file in it" "$warm" "$(request read "$WORK/$link/veiled/file")" ENOENT
+        known "access to it" "$warm" "$(request access "$WORK/$link/veiled")" ENOENT
+        known "what only the bound one has" "$warm" "$(request read "$WORK/$link/bound/more")" more
+        known "its list" "$warm" "$(request list "$WORK/$link/bound")" "[['file', 'f'], ['more', 'f']]"
+    done
+done
+
+# A call that is about the name itself does not follow it, with a slash behind it either.
+for way in way veil; do
+    wanted=ENOENT
+    [[ $way == way ]] && wanted=inside
+    for op in mkdir rmdir unlink; do
+        known "$op other/$way/" "$(request "$op" "$WORK/other/$way/")" "$(request read "$WORK/other/$way/file")" "$wanted"
+        known "$op other/$way" "$(request "$op" "$WORK/other/$way/.")" "$(request read "$WORK/other/$way/file")" "$wanted"
+        known "$op $way/ from there" "$(request chdir "$WORK/other"; request "$op" "$way/")" \
+            "$(request chdir "$WORK/other"; request "$op" "$way/"; request read "$way/file")" "$wanted"
+    done
+    known "a symlink other/$way/" "$(request symlink "$WORK/other/$way/" text=x)" "$(request read "$WORK/other/$way/file")" "$wanted"
+done
+
+# procfs leads each process elsewhere, and at each time.
+for way in /proc/self/cwd /proc/thread-self/cwd /proc/self/root/proc/self/cwd /dev/fd/../cwd; do
+    for path in "$way/bound/file" "$way/bound/" "$way/" "$way/bound/."; do
+        known "$way behind ${path#"$way"}" \
+            "$(request chdir "$WORK/apart"; request stat "$path")" \
+            "$(request chdir "$WORK/place"; request read "$way/bound/file")" inside
+    done
+    known "$way/ is a folder" "$(request chdir "$WORK/apart"; request stat "$way/")" \
+        "$(request chdir "$WORK/place"; request stat "$way/")" "$(inode place)"
+done
+
+# What is changed is the session's.
+known 'a mode is changed behind a symlink' "$(request stat "$WORK/link/plain")" "$(request chmod "$WORK/link/bound" mode=448)" None
+check "it is the bound folder's" test "$(stat -c %a place/bound inside)" = $'755\n700'
+known 'a mount point is renamed' "$(request stat "$WORK/link/plain")" "$(request rename "$WORK/link/bound" "path2=$WORK/link/new")" EBUSY
+check 'it is where it was' test -d place/bound
+session_stop
+finish
