@@ -211,7 +211,8 @@ long fchdir_call(long number, const long arguments[6])
 
 long unshare_call(long number, const long arguments[6])
 {
-    if (number == SYS_setns || (arguments[0] & CLONE_FS))
+    /* The kernel parts the directories with any of these. */
+    if (number == SYS_setns || (arguments[0] & (CLONE_FS | CLONE_NEWNS | CLONE_NEWUSER)))
         ways_parted();
     long result = call_plain(number, arguments);
     if (number != SYS_unshare || (arguments[0] & (CLONE_NEWNS | CLONE_NEWUSER)))

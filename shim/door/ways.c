@@ -24,6 +24,7 @@ static struct {
     bool unshared; /* it can't be: a confined program may only read the table */
     uint64_t world; /* what "/" is here: the same absolute path leads elsewhere in another mount
                      * name space or behind another root. 0: not asked yet */
+    bool worlds;    /* who uses this memory may have several: nothing absolute is kept */
 } memory IN_DATA;
 
 static uint64_t time_stamp(void)
@@ -65,6 +66,8 @@ static uint64_t identity_hash(uint64_t hash, const char *path)
 static uint64_t world_get(void)
 {
     uint64_t world = __atomic_load_n(&memory.world, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&memory.worlds, __ATOMIC_ACQUIRE))
+        return 0;
     if (world != 0)
         return world;
     world = identity_hash(1, "/");
@@ -324,5 +327,8 @@ void ways_use(char *shared)
 
 void ways_world_changed(void)
 {
+    /* A thread that has its own, or a vfork child: the others stay in theirs. */
+    if (memory.apart || (int)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0) != memory.process)
+        __atomic_store_n(&memory.worlds, true, __ATOMIC_RELEASE);
     __atomic_store_n(&memory.world, 0, __ATOMIC_RELEASE);
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 90
+# timeout: 120
 # What a program has learned of one path must not speak of another: each question here comes within
 # moments of one that makes the way to it known. Asked by a program with the shim and by one that
 # goes through the trap server, each with and without the other's knowledge.
@@ -73,22 +73,28 @@ known() {
     done
 }
 
-for link in link again; do
-    for warming in "stat $WORK/$link/plain" "read $WORK/$link/plain/file" "stat $WORK/$link/missing" "list $WORK/$link"; do
-        # shellcheck disable=SC2086
-        warm=$(request $warming)
-        for how in 0 1 2; do
-            known "$link/bound ($how) behind ${warming//$WORK\//}" "$warm" \
-                "$(request stat "$WORK/$link/bound" how=$how)" "$(inode inside)"
-            known "a file in it" "$warm" "$(request read "$WORK/$link/bound/file" how=$how)" inside
-        done
-        known "$link/veiled" "$warm" "$(request lstat "$WORK/$link/veiled")" ENOENT
-        known "a file in it" "$warm" "$(request read "$WORK/$link/veiled/file")" ENOENT
-        known "access to it" "$warm" "$(request access "$WORK/$link/veiled")" ENOENT
-        known "what only the bound one has" "$warm" "$(request read "$WORK/$link/bound/more")" more
-        known "its list" "$warm" "$(request list "$WORK/$link/bound")" "[['file', 'f'], ['more', 'f']]"
+# behind LINK WARMING [HOW…]
+behind() {
+    local link=$1 warming=$2 warm how
+    shift 2
+    # shellcheck disable=SC2086
+    warm=$(request $warming)
+    for how in "${@:-0}"; do
+        known "$link/bound ($how) behind ${warming//$WORK\//}" "$warm" \
+            "$(request stat "$WORK/$link/bound" how="$how")" "$(inode inside)"
+        known "a file in it" "$warm" "$(request read "$WORK/$link/bound/file" how="$how")" inside
     done
-done
+    known "$link/veiled" "$warm" "$(request lstat "$WORK/$link/veiled")" ENOENT
+    known "a file in it" "$warm" "$(request read "$WORK/$link/veiled/file")" ENOENT
+    known "access to it" "$warm" "$(request access "$WORK/$link/veiled")" ENOENT
+    known "what only the bound one has" "$warm" "$(request read "$WORK/$link/bound/more")" more
+    known "its list" "$warm" "$(request list "$WORK/$link/bound")" "[['file', 'f'], ['more', 'f']]"
+}
+behind link "stat $WORK/link/plain" 0 1 2
+behind link "read $WORK/link/plain/file"
+behind link "stat $WORK/link/missing"
+behind link "list $WORK/link"
+behind again "stat $WORK/again/plain"
 
 # A call that is about the name itself does not follow it, with a slash behind it either.
 for way in way veil; do

@@ -80,12 +80,15 @@ def realpath(session, request, start):
         raise Untold
     if request["path"][:1] != "/" and not session.is_found(start):
         raise Untold  # libc asks for the whole name, which is something else's by now
+    session.links = 0
     try:
         where, _ = session.walk(start, request["path"])
     except OSError as error:
         if error.errno == errno.EACCES:
             raise Untold from None  # libc does not ask for ".."
         raise
+    if session.links == LINKS_MAX:
+        raise Untold  # musl follows one less
     return Expected(same(where.name or "/"))
 
 

@@ -93,6 +93,7 @@ class Session:
         self.table = {e.path: e for e in entries}
         self.base = base  # what is outside of it changes while it is compared
         self.records = records  # the text of a node's symlink -> the tree of its archive
+        self.links = 0  # that a walk followed
         self.met_node = False  # whether a walk went through a node
 
     # ---- the table ----
@@ -231,6 +232,7 @@ class Session:
             if last and not slash and not follow:
                 return found, text
             links += 1
+            self.links = links
             if links > LINKS_MAX:
                 too_many_links(text)
             if text[0] == "/":
