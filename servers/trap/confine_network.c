@@ -79,6 +79,27 @@ static bool is_mapped(const struct sockaddr_storage *address)
            net_slice_valid(net->slice) && net_name_in_slice(net->slice, ntohl(in.sin_addr.s_addr));
 }
 
+static int type_of(long descriptor)
+{
+    return socket_is(descriptor, SO_TYPE, SOCK_STREAM) ? SOCK_STREAM : SOCK_DGRAM;
+}
+
+/* Of a network of the session's own: whether the address leads to a program of the host. */
+static bool is_hosts(long descriptor, const struct sockaddr_storage *address)
+{
+    const uint32_t slice = the_shim.core.net->slice;
+    struct sockaddr_in in;
+    struct net_name name;
+
+    memcpy(&in, address, sizeof in);
+    if (in.sin_family != AF_INET || !net_slice_valid(slice))
+        return false;
+    name = (struct net_name){ntohl(in.sin_addr.s_addr), ntohs(in.sin_port)};
+    if (!is_mapped(address))
+        name = net_name_in(slice, name);
+    return net_port_is_hosts(slice, type_of(descriptor), name.port);
+}
+
 /* A call of the Internet, with an address that the policy allows or that is the session's own. */
 static long internet_run(const struct worker *worker, long number, long descriptor,
                          const struct sockaddr_storage *address, long length)
@@ -88,6 +109,8 @@ static long internet_run(const struct worker *worker, long number, long descript
 
     if (network_is_own() && !is_mapped(address))
         return net_call(the_shim.core.net, number, arguments);
+    if (network_is_own() && number == SYS_connect && is_hosts(descriptor, address))
+        return -ECONNREFUSED;
     if (!network_is_own() &&
         !fence_policy_allows_address(&worker->policy->rules, (const struct sockaddr *)address,
                                      (size_t)length, access))
@@ -361,12 +384,13 @@ static long connection_await(struct worker *worker, long descriptor)
     if (pid != 0)
         return pid < 0 ? -errno : 0;
     for (;;) {
-        int error = 0;
-        socklen_t length = sizeof error;
-
         if (poll(watched, 2, 1000) > 0 && watched[0].revents != 0) {
-            getsockopt((int)descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
-            response.error = -error;
+            /* Again: that tells what became of it, and makes the socket fit for the next one where
+             * it failed. The address is not looked at. */
+            struct sockaddr any = {.sa_family = AF_INET};
+
+            if (connect((int)descriptor, &any, sizeof any) != 0)
+                response.error = -errno;
             ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
             _exit(0);
         }
@@ -402,11 +426,12 @@ static void confine_address(struct worker *worker, struct answer *answer)
 }
 
 /* Whether a message may go to this address; a private network maps it. */
-static long target_check(const struct worker *worker, const struct sockaddr_storage *address,
-                         long length)
+static long target_check(const struct worker *worker, long descriptor,
+                         const struct sockaddr_storage *address, long length)
 {
     if (network_is_own())
-        return 0;
+        return type_of(descriptor) == SOCK_DGRAM && is_hosts(descriptor, address) ? -ECONNREFUSED
+                                                                                  : 0;
     return is_internet(address) && fence_policy_allows_address(&worker->policy->rules,
                                                                (const struct sockaddr *)address,
                                                                (size_t)length, FENCE_CONNECT)
@@ -512,7 +537,7 @@ static long parcel_bring(struct worker *worker, struct parcel *parcel, const str
         result =
             address_bring(worker, (long)from->msg_name, (long)from->msg_namelen, &parcel->address);
         if (result == 0)
-            result = target_check(worker, &parcel->address, (long)from->msg_namelen);
+            result = target_check(worker, descriptor, &parcel->address, (long)from->msg_namelen);
         parcel->message.msg_name = &parcel->address;
         parcel->message.msg_namelen = from->msg_namelen;
     }

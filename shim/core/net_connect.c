@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/syscall.h>
 
+#include "shim/core/net.h"
 #include "shim/core/net_calls.h"
 
 /* On the loopback a connection is made or refused inside connect(2) itself, unless the kernel puts
@@ -35,15 +36,34 @@ static short settle(long descriptor, long seconds, long nanoseconds)
     return result == 1 ? poll.revents : 0;
 }
 
+/* What bind says of a name; `shared`: those that have it as well and do not listen do not count. */
+static long name_probe(int type, struct net_name name, bool shared)
+{
+    int yes = 1;
+    long probe = lane_call(SYS_socket, AF_INET, type | SOCK_CLOEXEC, 0, 0, 0);
+    if (system_failed(probe))
+        return probe;
+    if (shared)
+        system_call(SYS_setsockopt, probe, SOL_SOCKET, SO_REUSEADDR, (long)&yes, sizeof yes, 0);
+    long result = socket_bind(probe, name);
+    system_call(SYS_close, probe, 0, 0, 0, 0, 0);
+    return result;
+}
+
 /* Whether something is bound to this name. */
 static bool name_taken(struct net_name name)
 {
-    long probe = lane_call(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0);
-    if (system_failed(probe))
-        return true;
-    long result = socket_bind(probe, name);
-    system_call(SYS_close, probe, 0, 0, 0, 0, 0);
-    return result == -EADDRINUSE;
+    long result = name_probe(SOCK_STREAM, name, false);
+    return result == -EADDRINUSE || result == -EMFILE || result == -ENFILE;
+}
+
+/* Nobody in the slice can have this address: who is in the way has all. And who listens on all
+ * keeps the slice's programs from the port, so that none of theirs is taken for it (but where both
+ * share it by SO_REUSEPORT). */
+bool net_port_is_hosts(uint32_t slice, int type, uint16_t port)
+{
+    const struct net_name nobodys = {slice | NET_PROBE_ADDRESS, port};
+    return name_probe(type, nobodys, type == SOCK_STREAM) == -EADDRINUSE;
 }
 
 /* Connect; a refusal is told even on a socket that does not wait. */
@@ -96,6 +116,10 @@ long call_connect(struct net_view view, const long arguments[6])
     long refused = reach_refused(view, program);
     if (refused != 0)
         return refused;
+    /* An address of the slice leads to the host's programs, too, that listen on all. */
+    int type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+    if (net_port_is_hosts(view.slice, type, net_name_in(view.slice, program).port))
+        return -ECONNREFUSED;
     if (protocol == IPPROTO_TCP)
         return connect_stream(view, arguments[0], program);
     if (protocol != IPPROTO_UDP)

@@ -38,6 +38,8 @@
 /* Where a slice's owner is bound as long as it is taken. */
 #define NET_HOLD_ADDRESS 0x1ffeu
 #define NET_HOLD_PORT 64512u
+/* By which it is found out who has a port on all addresses: bound for a moment. */
+#define NET_PROBE_ADDRESS 0x1ffdu
 
 struct net_name {
     uint32_t address;

@@ -171,6 +171,71 @@ for name in red green blue; do
     check "session $name stops" hirsel stop "$name"
 done
 
+# What listens on all of the host's addresses is not the session's.
+cat >hosts.py <<'END'
+"""A server of the host, over TCP and UDP, on all addresses: its port, then how often it was reached."""
+import select, socket
+server = socket.create_server(("0.0.0.0", 0))
+port = server.getsockname()[1]
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("0.0.0.0", port))
+print(port, flush=True)
+while True:
+    for ready in select.select([server, datagrams], [], [])[0]:
+        if ready is server:
+            ready.accept()[0].close()
+            print("reached", flush=True)
+        else:
+            print("told", ready.recv(9), flush=True)
+END
+cat >reach.py <<'END'
+"""What a program is told that connects there: by both protocols; waiting and not; then its own server, elsewhere."""
+import errno, socket, sys
+port = int(sys.argv[1])
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    for address in sys.argv[2:]:
+        for waits in (True, False):
+            client = socket.socket(socket.AF_INET, kind)
+            client.setblocking(waits)
+            error = client.connect_ex((address, port))
+            print("connected" if error in (0, errno.EINPROGRESS) else errno.errorcode[error])
+try:
+    socket.create_server(("127.0.0.1", port))
+except OSError as error:
+    print(errno.errorcode[error.errno])
+server = socket.create_server(("0.0.0.0", 0))
+socket.create_connection(("127.0.0.1", server.getsockname()[1]))
+print("connected to its own")
+END
+python3 hosts.py >hosts.out &
+hosts=$!
+await 10 test -s hosts.out
+port=$(head -n 1 hosts.out)
+refused=$(printf 'ECONNREFUSED\n%.0s' {1..8}; echo EADDRINUSE; echo 'connected to its own')
+prints 'natively it is reached' 'connected connected connected connected EADDRINUSE connected to its own' \
+    sh -c "python3 reach.py $port 127.0.0.1 | paste -sd' '"
+native=$(wc -l <hosts.out)
+prints 'a server of the host on all addresses is not reached' "$refused" in_private python3 reach.py "$port" 127.0.0.1 0.0.0.0
+if hirsel run --net private --confine -- true 2>/dev/null; then
+    prints 'nor confined' "$refused" timeout 60 hirsel run --net private --confine -- python3 reach.py "$port" 127.0.0.1 0.0.0.0
+    prints 'nor by an address of the slice itself, nor by a datagram' 'ECONNREFUSED ECONNREFUSED ECONNREFUSED' timeout 60 hirsel run --net private --confine -- python3 -c '
+import errno, os, socket, struct, sys
+space = os.path.dirname(os.readlink("/.hirsel/door"))
+table = open(space + "/table", "rb").read(4096)
+slice = struct.unpack_from("<II", table, 2048)[1]
+told = []
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    told.append(socket.socket(socket.AF_INET, kind).connect_ex((socket.inet_ntoa(struct.pack(">I", slice | 1)), int(sys.argv[1]))))
+try:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(sys.argv[1])))
+    told.append(0)
+except OSError as error:
+    told.append(error.errno)
+print(*(errno.errorcode.get(number, "sent") for number in told))' "$port"
+fi
+if (($(wc -l <hosts.out) == native)); then ok 'it heard nothing'; else not_ok 'it heard something' && show hosts.out; fi
+kill $hosts
+
 # Programs in one private network.
 check 'names are as natively' in_private python3 names.py
 check 'asyncio serves and is refused' in_private python3 asyncio_server.py
