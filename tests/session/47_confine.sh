@@ -89,8 +89,17 @@ nodes_make plain
 inherited plain timeout 100 hirsel run --session own -- plain/allowed/escape plain/allowed/settings $harmless >plain.out 2>&1
 target_end
 natural=0
+# What the container holds already, whatever is confined.
+closed=
+"$tool/refuse" memory -- true 2>/dev/null || closed+=' own-filter '
+hirsel doctor | grep -q '^ok *seccomp' || closed+=' own-listener '
+grep -q '^NoNewPrivs:.*1' /proc/self/status && closed+=' new-privileges '
 while read -r family way kind; do
     [[ $kind == natural ]] || continue
+    if [[ $closed == *" $way "* ]]; then
+        skip "$family: $way: this container holds it"
+        continue
+    fi
     if grep -q "^ESCAPED $way:" native.out plain.out; then natural=$((natural + 1)); else
         not_ok "$family: $way leads out where nothing is confined"
         grep -h " $way:" native.out plain.out | sed 's/^/#   /'
