@@ -178,13 +178,10 @@ class Session:
         status = found.status()
         if not stat.S_ISLNK(status.st_mode):
             return found, None
-        node = self.record(found)
-        if node is not None:
-            return node, None
-        text = os.readlink(found.real)
-        if text.startswith("/proc/self") or found.real.startswith("/proc/"):
+        if found.real.startswith("/proc/"):
             raise Untold  # procfs tells each process another thing
-        return found, text
+        node = self.record(found)
+        return (found, os.readlink(found.real)) if node is None else (node, None)
 
     def enter(self, where):
         """A component is looked up in here."""
