@@ -106,7 +106,8 @@ def access(session, request, start):
     if request["mode"] & os.W_OK:
         session.refuse(where)
     if not os.access(where.real, request["mode"]):
-        fail(errno.EACCES, errno.EPERM)
+        read_only = os.statvfs(where.real).f_flag & os.ST_RDONLY
+        fail(errno.EACCES, errno.EPERM, *([errno.EROFS] if read_only and request["mode"] & os.W_OK else []))
     return Expected()
 
 
