@@ -8,7 +8,6 @@ SOURCE=${SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 BUILD=${BUILD:-$SOURCE/build}
 LONG=${LONG:-}
 if [[ -z ${SCRATCH:-} ]]; then
-    # Short: a socket's path has 107 bytes.
     scratch_remove() {
         local session
         for session in "$SCRATCH"/run/hirsel/*/; do
@@ -18,6 +17,7 @@ if [[ -z ${SCRATCH:-} ]]; then
         chmod -R u+rwX "$SCRATCH"
         rm -rf "$SCRATCH"
     }
+    # Short: a socket's path has 107 bytes.
     SCRATCH=$(mktemp -d /tmp/hs.XXXX)
     mkdir -p "$SCRATCH"/{home,tmp,run,work}
     export HOME=$SCRATCH/home TMPDIR=$SCRATCH/tmp XDG_RUNTIME_DIR=$SCRATCH/run LC_ALL=C.UTF-8 TZ=UTC

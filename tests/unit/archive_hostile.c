@@ -292,7 +292,7 @@ START_TEST(odd_entries)
     struct stat attributes;
 
     put("device", S_IFCHR | 0666, "");
-    put("pipe", S_IFIFO | 0666, "");
+    put("pipe", S_IFIFO | 0640, "");
     put("setuid", S_IFREG | 06755, "s");
     put("mark", S_IFREG | 01200, "m");
     put("sealed", S_IFREG | 0, "closed");
@@ -307,7 +307,22 @@ START_TEST(odd_entries)
         memcpy(name + 2 * i, "d/", 3);
     put(name, DIRECTORY_MODE, "");
     begin();
-    ck_assert(!exists("device") && !exists("pipe"));
+    ck_assert(!exists("device"));
+    ck_assert_int_eq(client_stat(&client, "pipe", &attributes), 0);
+    ck_assert_uint_eq(attributes.st_mode, S_IFIFO | 0640);
+    ck_assert_int_eq(attributes.st_size, 0);
+    ck_assert_int_eq(client_open(&client, "pipe", O_RDONLY), -ENXIO);
+    ck_assert_int_eq(client_open(&client, "pipe", O_RDWR | O_NONBLOCK), -ENXIO);
+    ck_assert_int_eq(client_open(&client, "pipe", O_RDONLY | O_DIRECTORY), -ENOTDIR);
+    ck_assert_int_eq(client_access(&client, "pipe", W_OK), 0);
+    ck_assert_int_eq(client_change(&client, "pipe", HIRSEL__NODE_CHANGE__CHANGE_SIZE), EINVAL);
+    ck_assert_int_eq(client_change(&client, "pipe", HIRSEL__NODE_CHANGE__CHANGE_UNLINK), EROFS);
+    int pipe_itself = client_open(&client, "pipe", O_PATH);
+    struct stat seen;
+    ck_assert_int_eq(fstat(pipe_itself, &seen), 0);
+    ck_assert(seen.st_mode == attributes.st_mode && seen.st_ino == attributes.st_ino);
+    ck_assert_int_eq(seen.st_mtim.tv_sec, attributes.st_mtim.tv_sec);
+    close(pipe_itself);
     ck_assert_int_eq(client_stat(&client, "setuid", &attributes), 0);
     ck_assert_uint_eq(attributes.st_mode, S_IFREG | 0755);
     memset(name, 'n', 255);

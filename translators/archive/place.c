@@ -262,6 +262,16 @@ static int regular_place(struct archive_file *file, struct archive_entry *entry,
     return error != 0 ? error : content_assign(file, entry, node);
 }
 
+static int fifo_place(struct archive_file *file, struct archive_entry *entry,
+                      const struct spot *spot)
+{
+    struct stat attributes;
+    struct node *node;
+
+    attributes_read(file, entry, S_IFIFO, &attributes);
+    return spot_take(file, spot, &attributes, &node);
+}
+
 /* A directory that is there keeps what is in it. */
 static int directory_place(struct archive_file *file, struct archive_entry *entry,
                            const struct spot *spot)
@@ -299,8 +309,8 @@ void entry_place(struct archive_file *file, struct archive_entry *entry)
         error = hardlink_place(file, entry, name, target);
         goto out;
     }
-    if (type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK) {
-        leave_out(file, name, "neither a file nor a directory nor a link");
+    if (type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK && type != AE_IFIFO) {
+        leave_out(file, name, "a device or a socket");
         return;
     }
     error = spot_find(file, name, true, &spot);
@@ -312,6 +322,8 @@ void entry_place(struct archive_file *file, struct archive_entry *entry)
         error = directory_place(file, entry, &spot);
     else if (type == AE_IFLNK)
         error = symlink_place(file, entry, &spot);
+    else if (type == AE_IFIFO)
+        error = fifo_place(file, entry, &spot);
     else
         error = regular_place(file, entry, &spot);
 out:

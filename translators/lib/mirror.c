@@ -21,6 +21,8 @@ static int entry_make(const struct node *node, const char *path)
         result = mkdirat(library.tree_descriptor, path, 0700);
     } else if (S_ISLNK(node->mode)) {
         result = symlinkat(node->target ? node->target : "?", library.tree_descriptor, path);
+    } else if (S_ISFIFO(node->mode)) {
+        result = mkfifoat(library.tree_descriptor, path, 0600);
     } else {
         result = mknodat(library.tree_descriptor, path, S_IFREG | MIRROR_UNFILLED, 0);
     }
@@ -47,15 +49,19 @@ static bool entry_suits(const struct node *node, const char *path, const struct 
     return true;
 }
 
-/* A symlink's times last as long as the symlink; a file gets its own when it is filled, and a
- * directory's are told by message. */
-static int symlink_set_times(const struct node *node, const char *path)
+/* A symlink's times last as long as the symlink, as do a FIFO's and its mode; a file gets its own
+ * when it is filled, and a directory's are told by message. */
+static int entry_set_attributes(const struct node *node, const char *path)
 {
+    const struct node *original = node_original((struct node *)node);
     struct timespec time = {(time_t)node->modified_seconds, (long)node->modified_nanoseconds};
     struct timespec times[2] = {time, time};
 
-    if (!S_ISLNK(node->mode))
+    if (!S_ISLNK(node->mode) && !S_ISFIFO(node->mode))
         return 0;
+    if (S_ISFIFO(node->mode) &&
+        fchmodat(library.tree_descriptor, path, original->mode & 07777, 0) != 0)
+        return errno;
     return utimensat(library.tree_descriptor, path, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
 }
 
@@ -71,7 +77,7 @@ static int entry_ensure(struct node *node, const char *path)
         if (fstatat(library.tree_descriptor, path, &found, AT_SYMLINK_NOFOLLOW) != 0)
             return errno;
         if (error == 0 || entry_suits(node, path, &found)) {
-            error = symlink_set_times(node, path);
+            error = entry_set_attributes(node, path);
             if (error != 0)
                 return error;
             node->inode = found.st_ino;

@@ -47,7 +47,7 @@ void node_set_times(struct node *node, mode_t mode, struct timespec modified)
 
 static int type_check(mode_t mode)
 {
-    return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) ? 0 : EINVAL;
+    return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISFIFO(mode) ? 0 : EINVAL;
 }
 
 static int nodes_add(struct node *node)

@@ -51,7 +51,7 @@ static int present_error(const struct node *node, Hirsel__NodeChange change)
     case HIRSEL__NODE_CHANGE__CHANGE_REMOVE_DIRECTORY:
         return !directory ? ENOTDIR : !node->parent ? EBUSY : EROFS;
     case HIRSEL__NODE_CHANGE__CHANGE_SIZE:
-        return directory ? EISDIR : EROFS;
+        return directory ? EISDIR : node && S_ISFIFO(node->mode) ? EINVAL : EROFS;
     case HIRSEL__NODE_CHANGE__CHANGE_MODE:
     case HIRSEL__NODE_CHANGE__CHANGE_OWNER:
     case HIRSEL__NODE_CHANGE__CHANGE_TIMES:

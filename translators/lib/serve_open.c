@@ -45,6 +45,21 @@ static int directory_descriptor(struct node *node, int flags)
     return placeholder_open(node, flags);
 }
 
+/* Nobody is at its other end, nor can be. */
+static int fifo_descriptor(struct node *node, int flags)
+{
+    static const int wanted[] = {R_OK, W_OK, R_OK | W_OK, R_OK | W_OK};
+    int error;
+
+    if (flags & O_DIRECTORY)
+        return -ENOTDIR;
+    error = flags & O_PATH ? mirror_ensure(node)
+                           : permission_check(node->mode, wanted[flags & O_ACCMODE]);
+    if (error != 0)
+        return -error;
+    return flags & O_PATH ? mirror_descriptor(node, O_PATH | O_NOFOLLOW) : -ENXIO;
+}
+
 static void answer(struct reply *reply, struct node *node, int descriptor)
 {
     struct stat attributes;
@@ -129,6 +144,8 @@ void serve_open(struct port *port, ProtobufCMessage *message, struct msg *raw, s
         answer(reply, walk.node, symlink_descriptor(walk.node, flags));
     else if (S_ISDIR(walk.node->mode))
         answer(reply, walk.node, directory_descriptor(walk.node, flags));
+    else if (S_ISFIFO(walk.node->mode))
+        answer(reply, walk.node, fifo_descriptor(walk.node, flags));
     else
         open_regular(walk.node, flags, reply);
 }

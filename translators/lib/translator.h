@@ -144,14 +144,14 @@ void request_content(struct request *request, struct content *content);
 /* The node itself. */
 struct node *node_root(void);
 /* A node named `name` (bytes, no '/', no NUL, not "." or "..", at most 255) below `parent`.
- * `attributes` gives mode (regular file, directory or symlink), mtime and size; device and inode
- * come from the mirror, the owner is the user. NULL: ENOMEM, EEXIST, EINVAL (a bad name or type),
- * ENOTDIR, ENAMETOOLONG (the path would be too long for the mirror). */
+ * `attributes` gives mode (regular file, directory, symlink or FIFO), mtime and size; device and
+ * inode come from the mirror, the owner is the user. NULL: ENOMEM, EEXIST, EINVAL (a bad name or
+ * type), ENOTDIR, ENAMETOOLONG (the path would be too long for the mirror). */
 struct node *node_new(struct node *parent, const char *name, size_t name_length,
                       const struct stat *attributes);
 /* A symlink's text (copied). EINVAL: empty, or NUL within; ENAMETOOLONG. */
 int node_set_target(struct node *node, const char *target, size_t length);
-/* Make the regular file or symlink `node` another name of `original`: same identity and content.
+/* Make `node`, not a directory, another name of `original`: same identity and content.
  * Before either was looked up. */
 int node_set_link(struct node *node, struct node *original);
 /* Before the node was looked up: change what it is, as when a later entry of an archive takes a

@@ -10,7 +10,7 @@ int permission_check(mode_t node, int mode)
 {
     mode_t owner = (node >> 6) & 7;
 
-    if ((mode & W_OK) && !S_ISBLK(node) && !S_ISCHR(node))
+    if ((mode & W_OK) && !S_ISBLK(node) && !S_ISCHR(node) && !S_ISFIFO(node))
         return EROFS;
     if (geteuid() == 0) {
         if (S_ISDIR(node) || (node & 0111))
