@@ -30,7 +30,7 @@ enum fence_way {
 /* Which arguments change what the way says; filter.c has a function for each. */
 enum fence_rule {
     FENCE_RULE_NONE = 0,
-    FENCE_RULE_EMPTY_PATH, /* not confined: by a descriptor alone (AT_EMPTY_PATH): native */
+    FENCE_RULE_EMPTY_PATH, /* by a descriptor alone (AT_EMPTY_PATH; confined: no path): native */
     FENCE_RULE_OPEN,       /* confined: no lane for what Landlock does not check, as O_PATH */
     FENCE_RULE_TRUNCATE,   /* confined: the lane where Landlock knows of truncation */
     FENCE_RULE_ADDRESS,  /* without an address native, else asked: it has no room for the cookie */
@@ -75,6 +75,7 @@ struct fence_known {
     uint16_t number;
     uint16_t place;    /* in its page: the instruction behind the system call */
     uint8_t argument;  /* that points at the text */
+    uint16_t answer;   /* an errno to be given at once; 0: it goes on */
     uint32_t distance; /* from that instruction to the text, modulo 2^32 */
 };
 
@@ -88,8 +89,8 @@ struct fence_options {
     bool report;   /* what is denied comes to the listener as well, so that it can be counted. Its
                       answer is what fence_program_verdict says of the same options without this */
     int landlock;  /* confined: the version of Landlock that is in force, 0 for none */
-    /* Calls that need not be asked about. Of a confined tree those alone that have a lane there:
-     * any program can put its code and text so. */
+    /* Calls that need not be asked about. Of a confined tree those alone go on that have a lane
+     * there: any program can put its code and text so. */
     struct fence_known known[FENCE_KNOWN];
     unsigned known_count;
 };

@@ -161,9 +161,10 @@ static place put_refusal(struct writer *writer, uint32_t error)
 /* Whether the call comes from this place with this text. */
 static place put_known(struct writer *writer, const struct fence_known *known, place no)
 {
-    place near;
+    place near, met = known->answer == 0 ? writer->allow
+                                         : put_return(writer, SECCOMP_RET_ERRNO | known->answer);
 
-    put_test(writer, BPF_JEQ, known->distance, writer->allow, no);
+    put_test(writer, BPF_JEQ, known->distance, met, no);
     put(writer, BPF_ALU | BPF_SUB | BPF_X, 0);
     put_load_low(writer, known->argument);
     put(writer, BPF_MISC | BPF_TAX, 0);
@@ -173,21 +174,37 @@ static place put_known(struct writer *writer, const struct fence_known *known, p
     return put_load(writer, offsetof(struct seccomp_data, instruction_pointer));
 }
 
-/* What the core has decided already goes on, the rest is asked, but for what is known. */
-static place put_lane(struct writer *writer, const struct meeting *meeting)
+/* Asked, but for what is known. */
+static place put_asked(struct writer *writer, const struct meeting *meeting, bool lane)
 {
     const struct fence_options *options = writer->options;
     place asked = writer->notify;
 
     for (unsigned i = 0; meeting->known != 0 && i < options->known_count; i++)
-        if (options->known[i].number == meeting->known)
+        if (options->known[i].number == meeting->known && (lane || options->known[i].answer != 0))
             asked = put_known(writer, &options->known[i], asked);
-    return put_argument_equals(writer, 5, LANE_COOKIE, writer->allow, asked);
+    return asked;
 }
+
+/* What the core has decided already goes on. */
+static place put_lane(struct writer *writer, const struct meeting *meeting)
+{
+    return put_argument_equals(writer, 5, LANE_COOKIE, writer->allow,
+                               put_asked(writer, meeting, true));
+}
+
+static place put_way(struct writer *writer, const struct meeting *meeting);
 
 /* By a descriptor alone: it can't be AT_FDCWD, which is negative. */
 static place put_empty_path(struct writer *writer, const struct meeting *meeting)
 {
+    /* Of a confined tree only what has no path at all: another one can't be seen to be empty. */
+    if (writer->options->confined) {
+        place asked = put_way(writer, meeting);
+
+        return put_argument_equals(writer, 1, 0,
+                                   put_int_has(writer, 0, 1u << 31, asked, writer->allow), asked);
+    }
     place lane = put_lane(writer, meeting);
     place by_descriptor = put_int_has(writer, 0, 1u << 31, lane, writer->allow);
 
@@ -350,7 +367,7 @@ static place put_way(struct writer *writer, const struct meeting *meeting)
     case FENCE_CORE:
         return put_lane(writer, meeting);
     case FENCE_ASKED:
-        return writer->notify;
+        return put_asked(writer, meeting, false);
     case FENCE_DENIED:
         return put_refusal(writer, meeting->refusal);
     case FENCE_ABSENT:
@@ -424,7 +441,7 @@ static bool rule_applies(const struct fence_options *options, enum fence_rule ru
     case FENCE_RULE_DUMPABLE:
         return true;
     case FENCE_RULE_EMPTY_PATH:
-        return !options->confined;
+        return true;
     case FENCE_RULE_ADDRESS:
         return way != FENCE_NATIVE;
     case FENCE_RULE_SENDTO:

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
@@ -58,35 +59,43 @@ static uint32_t call_end(const struct copy_ld_site *site, const uint8_t *base)
     return after[0] == 0x0f && after[1] == 0x05 ? site->start + site->length + 2 : 0;
 }
 
-static void place_add(struct fence_options *options, uint32_t number, uint8_t argument,
-                      uint32_t behind, uint64_t text)
+/* The call, and what is to come of it. */
+struct wanted {
+    uint32_t number;
+    uint8_t argument;
+    uint16_t answer;
+};
+
+static void place_add(struct fence_options *options, const struct wanted *wanted, uint32_t behind,
+                      uint64_t text)
 {
     if (options->known_count == FENCE_KNOWN)
         return;
     options->known[options->known_count++] =
-        (struct fence_known){.number = (uint16_t)number,
+        (struct fence_known){.number = (uint16_t)wanted->number,
                              .place = (uint16_t)(behind % COPY_PAGE),
-                             .argument = argument,
+                             .argument = wanted->argument,
+                             .answer = wanted->answer,
                              .distance = (uint32_t)(text - behind)};
 }
 
-static void text_add(struct fence_options *options, const struct copy_header *copy, uint32_t number,
-                     uint8_t argument, uint64_t text)
+static void text_add(struct fence_options *options, const struct copy_header *copy,
+                     const struct wanted *wanted, uint64_t text)
 {
     const struct copy_ld_site *sites = copy_ld_sites(copy);
     const uint8_t *base = (const uint8_t *)getauxval(AT_BASE);
 
     for (uint32_t i = 0; i < copy->ld_count; i++) {
-        uint32_t end = sites[i].number == number ? call_end(&sites[i], base) : 0;
+        uint32_t end = sites[i].number == wanted->number ? call_end(&sites[i], base) : 0;
 
         if (end != 0)
-            place_add(options, number, argument, end, text);
+            place_add(options, wanted, end, text);
     }
 }
 
 /* Look for the text in what of ld.so's image is for reading only. */
 static void text_find(struct fence_options *options, const struct copy_header *copy,
-                      const char *text, size_t size, uint32_t number, uint8_t argument)
+                      const char *text, size_t size, const struct wanted *wanted)
 {
     const char *base = (const char *)getauxval(AT_BASE);
     const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(const void *)base;
@@ -99,7 +108,7 @@ static void text_find(struct fence_options *options, const struct copy_header *c
         if (segment->p_type != PT_LOAD || segment->p_flags != PF_R)
             continue;
         while ((at = memmem(at, (size_t)(end - at), text, size)) != NULL) {
-            text_add(options, copy, number, argument, (uint64_t)(at - base));
+            text_add(options, copy, wanted, (uint64_t)(at - base));
             at++;
         }
     }
@@ -111,8 +120,13 @@ void linker_calls_add(struct fence_options *options)
 
     if (copy == NULL || getauxval(AT_BASE) == 0)
         return;
+    struct wanted looks = {.number = SYS_access}, opens = {.number = SYS_openat, .argument = 1};
+
+    /* A confined tree is not to learn what is there by the lane, but may hear that nothing is. */
+    if (options->confined && access(preload, F_OK) != 0)
+        looks.answer = ENOENT;
     if (is_the_hosts(preload))
-        text_find(options, copy, preload, sizeof preload, SYS_access, 0);
+        text_find(options, copy, preload, sizeof preload, &looks);
     if (is_the_hosts(cache))
-        text_find(options, copy, cache, sizeof cache, SYS_openat, 1);
+        text_find(options, copy, cache, sizeof cache, &opens);
 }

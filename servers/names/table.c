@@ -147,21 +147,22 @@ static int table_map(struct table *table)
 int table_create(const char *path, uint64_t id, const struct entries *entries,
                  const struct space_net *net, struct table *table)
 {
-    char first_page[SPACE_RING_OFFSET] = {0};
+    char begin[SPACE_RING_OFFSET] = {0};
     struct space_header header = {.magic = SPACE_MAGIC, .layout = SPACE_LAYOUT, .id = id};
     ssize_t written;
     int error;
 
-    memcpy(first_page, &header, sizeof(header));
+    memcpy(begin, &header, sizeof(header));
     if (net)
-        memcpy(first_page + SPACE_NET_OFFSET, net, sizeof(*net));
+        memcpy(begin + SPACE_NET_OFFSET, net, sizeof(*net));
     table->header = NULL;
     table->descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (table->descriptor < 0)
         return errno;
-    /* Written and not mapped, so that the header's page is really there: see table_publish. */
-    written = pwrite(table->descriptor, first_page, sizeof(first_page), 0);
-    if (written != (ssize_t)sizeof(first_page)) {
+    /* Written and not mapped, so that all that programs write to is really there: see
+     * table_publish. */
+    written = pwrite(table->descriptor, begin, sizeof(begin), 0);
+    if (written != (ssize_t)sizeof(begin)) {
         error = written < 0 ? errno : ENOSPC;
         goto fail;
     }

@@ -281,13 +281,16 @@ long client_group(struct client *client)
 
 long client_descriptor(struct client *client, int descriptor)
 {
-    long group = client_group(client);
-    int process, got;
-    long error;
+    /* Most threads are their process's only one: to ask procfs for the process costs more. */
+    int process = (int)syscall(SYS_pidfd_open, client->tid, 0), got;
+    long group = client->tid, error;
 
-    if (group < 0)
-        return group;
-    process = (int)syscall(SYS_pidfd_open, group, 0);
+    if (process < 0) {
+        group = client_group(client);
+        if (group < 0)
+            return group;
+        process = (int)syscall(SYS_pidfd_open, group, 0);
+    }
     if (process < 0)
         return -errno;
     got = (int)syscall(SYS_pidfd_getfd, process, descriptor, 0);

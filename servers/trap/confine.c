@@ -23,6 +23,7 @@
 #include "servers/trap/policy.h"
 #include "servers/trap/swap.h"
 #include "shim/core/text.h"
+#include "shim/door/ways.h"
 
 /* ioprio_set(2)'s "which" of one process. */
 #define PRIORITY_OF_PROCESS 1
@@ -436,6 +437,22 @@ static long change_held(struct worker *worker)
 
 /* ---- one path ---- */
 
+/* libc's and ld.so's fstat, which names no path: what the descriptor tells is its owner's. */
+static bool status_plain(struct worker *worker, long *result)
+{
+    const struct call *call = &worker->call;
+    int file;
+
+    if (call->number != SYS_newfstatat || (int)call->given[0] < 0)
+        return false;
+    file = (int)client_descriptor(&worker->client, (int)call->given[0]);
+    if (file < 0)
+        return false;
+    *result = fstat(file, (struct stat *)call->arguments[2]) == 0 ? 0 : -errno;
+    close(file);
+    return true;
+}
+
 /* By descriptor alone: "" with AT_EMPTY_PATH, or no path at all. */
 static long run_descriptor(struct worker *worker)
 {
@@ -445,6 +462,8 @@ static long run_descriptor(struct worker *worker)
     struct hold hold;
     long result;
 
+    if (status_plain(worker, &result))
+        return result;
     worker->walk.slash = false;
     worker->walk.read_only = false;
     if (directory == AT_FDCWD) {
@@ -498,10 +517,15 @@ static void confine_place(struct worker *worker, struct answer *answer, bool tou
         return;
     }
     if (shape->traits & TRAIT_NAMES) {
-        if (!touched && worker->policy->landlock > 0)
+        /* A new symlink may lead known ways elsewhere. Only once it is there can that be told. */
+        bool symlink = shape->verb == VERB_MAKE_SYMLINK;
+
+        if (!touched && worker->policy->landlock > 0 && !symlink)
             answer->proceed = true;
         else
             give_checked(answer, change_held(worker));
+        if (symlink)
+            ways_changed();
         return;
     }
     result = hold_take(worker, &hold);
@@ -652,12 +676,24 @@ static long pair_held(struct worker *worker, const struct view *view)
     return result;
 }
 
+/* Whether what the walk is at may lead known ways elsewhere when it has another name: anything but
+ * a file. */
+static bool pair_moves_ways(const struct worker *worker)
+{
+    const struct call *call = &worker->call;
+
+    if (call->number == SYS_link || call->number == SYS_linkat || worker->walk.missing)
+        return false;
+    return !S_ISREG(worker->walk.status.st_mode) ||
+           (call->number == SYS_renameat2 && (call->given[4] & RENAME_EXCHANGE));
+}
+
 static void confine_two_paths(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
     long result = call_bring_paths(call, &worker->client);
     struct view view;
-    bool touched, plain = worker->policy->landlock > 0, host = true;
+    bool touched, plain = worker->policy->landlock > 0, host = true, moves = false;
 
     if (result != 0) {
         act_bring_failed(worker, answer, result == 1 ? -EFAULT : result);
@@ -676,15 +712,19 @@ static void confine_two_paths(struct worker *worker, struct answer *answer)
         result = decide_walk(worker, &view, which, &touched);
         host = host && worker->walk.place == PLACE_HOST;
         plain = plain && !touched;
+        if (which == 0)
+            moves = pair_moves_ways(worker);
     }
     if (result < 0)
         answer->result = walk_failed(worker, result);
-    else if (plain)
+    else if (plain && !moves)
         answer->proceed = true; /* Landlock checks it */
     else if (host)
         give_checked(answer, pair_held(worker, &view));
     else
         act_two(worker, answer);
+    if (moves)
+        ways_changed();
 }
 
 /* ---- others ---- */

@@ -250,9 +250,47 @@ long decide_path(struct worker *worker, const struct view *view, unsigned which,
     return walk_judge(worker, question);
 }
 
+/* Say where the ways start that are noted next, and what the path's text says without symlinks.
+ * NULL: what starts there is not remembered. */
+static const char *start_teach(const struct worker *worker, struct question *question)
+{
+    const char *path = question->path;
+    struct stat status;
+    char link[64];
+    size_t length;
+
+    if (path[0] == '/') /* procfs has names that mean another process to each */
+        return text_begins(path, strlen(path), "/proc", 5) ? NULL : path;
+    if (!start_put(&worker->client, question))
+        return NULL;
+    if (question->directory == AT_FDCWD) {
+        length = strlen(question->probe) - strlen(path) - 1;
+        ways_start_at(length == 0 ? "/" : question->probe, length == 0 ? 1 : length);
+        return question->probe;
+    }
+    start_link(&worker->client, question->directory, link);
+    /* The same directory may be had by another name, a bind's. What is below it without a symlink
+     * is the same all the same. */
+    if (stat(link, &status) != 0 || strcmp(worker->walk.host, question->probe) != 0)
+        return NULL;
+    ways_start_in(&status);
+    return question->probe;
+}
+
+/* Note for the confined program what it can't find out, so that it need not ask again. */
+static void walk_teach(const struct worker *worker, const struct view *view,
+                       struct question *question, bool found)
+{
+    const char *whole = the_shim.teaches ? start_teach(worker, question) : NULL;
+
+    if (whole != NULL)
+        way_teach(view, question->path, whole, &worker->walk, found);
+    ways_start_at(NULL, 0);
+}
+
 long decide_walk(struct worker *worker, const struct view *view, unsigned which, bool *touched)
 {
-    const struct question *question = question_make(worker, view, which);
+    struct question *question = question_make(worker, view, which);
     const struct walk *walk = &worker->walk;
     long result;
 
@@ -261,5 +299,8 @@ long decide_walk(struct worker *worker, const struct view *view, unsigned which,
     if (result == -ESTALE)
         return -ENOENT;
     *touched = walk->touched || walk->entry != NULL || walk->place != PLACE_HOST;
+    /* That nothing is there is worth knowing, too: the kernel will say when something is. */
+    if ((result == 0 || result == -ENOENT) && !*touched)
+        walk_teach(worker, view, question, result == 0 && !walk->missing);
     return result;
 }

@@ -12,6 +12,7 @@
 #include "servers/trap/confine.h"
 #include "servers/trap/credentials.h"
 #include "servers/trap/identity.h"
+#include "shim/door/ways.h"
 
 /* A call that so many workers died of is not tried again. */
 #define TRIES_MAX 3
@@ -199,6 +200,9 @@ int worker_run(struct worker *worker)
     struct slot *slot = worker->slot;
 
     identity_begin();
+    the_shim.teaches = worker->policy != NULL;
+    if (!the_shim.teaches)
+        ways_parted(); /* relative ways are another caller's each time */
     slot->worker = getpid();
     if (slot->notification.id != 0) {
         slot->tries++;

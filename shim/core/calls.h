@@ -18,8 +18,9 @@ enum call_kind {
     CALL_FSTAT,     /* reveals a descriptor's identity */
     CALL_FSTATFS,
     CALL_GETCWD,
-    CALL_LIST,   /* getdents, getdents64 */
-    CALL_SOCKET, /* socket addresses */
+    CALL_LIST,    /* getdents, getdents64 */
+    CALL_SOCKET,  /* socket addresses */
+    CALL_CONTROL, /* fcntl: its locks go with any descriptor of the file */
 };
 
 enum call_verb {

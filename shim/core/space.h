@@ -23,12 +23,12 @@
 #include <stdint.h>
 
 #define SPACE_MAGIC 0x6c65737269484e53ull /* "SNHirsel" */
-#define SPACE_LAYOUT 3
+#define SPACE_LAYOUT 4
 #define SPACE_FILE_SIZE (1u << 20) /* the whole file, sparse; mapped whole */
 #define SPACE_NET_OFFSET 2048
 #define SPACE_CHANGES_OFFSET 3072
 #define SPACE_WAYS_OFFSET 4096
-#define SPACE_RING_OFFSET 8192
+#define SPACE_RING_OFFSET 69632
 /* A snapshot larger than this is refused (ENOSPC), so that the ring holds at least four. */
 #define SPACE_SNAPSHOT_MAX ((SPACE_FILE_SIZE - SPACE_RING_OFFSET) / 4)
 /* The active snapshot stays whole while fewer than this many more are published. */
@@ -116,7 +116,8 @@ struct space_changes {
 };
 
 /* What the programs of this name space have found out about absolute paths, for each other: most
- * programs are short, and would each have to find it out anew. Two words, each written whole:
+ * programs are short, and would each have to find it out anew. Confined programs may only read it:
+ * they are taught by the trap server. Two words, each written whole:
  * `check` binds them together, so that a way of which two programs wrote a word each is nobody's.
  * Nothing is enforced by it. */
 struct space_way {

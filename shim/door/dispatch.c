@@ -1,4 +1,5 @@
 #include "shim/door/door.h"
+#include "shim/door/taught.h"
 
 __attribute__((used)) long shim_dispatch(long number, long a, long b, long c, long d, long e,
                                          long f)
@@ -25,6 +26,8 @@ __attribute__((used)) long shim_dispatch(long number, long a, long b, long c, lo
         return getcwd_call(number, arguments);
     case CALL_LIST:
         return list_call(number, arguments);
+    case CALL_CONTROL:
+        return control_call(number, arguments);
     case CALL_SOCKET:
         return socket_call(number, arguments);
     default:

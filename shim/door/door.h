@@ -33,6 +33,7 @@ struct shim {
     struct caller caller;
     char door[SESSION_LIMIT + 40]; /* SESSION/spaces/ID/lib, what LD_LIBRARY_PATH begins with */
     size_t door_length;
+    bool teaches; /* the trap server: what it finds out is for programs that can't (ways.h) */
     bool trapped; /* the trap server hands programs the libc copy: only the door's name goes along,
                    * in DOOR_VARIABLE */
     char interpreter[256]; /* of the programs that can come in by this door: ld.so's path */
@@ -112,6 +113,11 @@ long path_is_direct(int directory, const char *path, bool follow) HIDDEN;
 static inline bool trap_decides(void)
 {
     return the_shim.trapped && the_shim.core.no_openat2;
+}
+/* Whether what is known of ways comes from the trap server, or goes to those for whom it does. */
+static inline bool ways_are_taught(void)
+{
+    return the_shim.teaches || trap_decides();
 }
 /* Asks it. A signal may end that before it took the call, with EINTR where the handler has no
  * SA_RESTART: nothing was done then, and no program expects EINTR of a call that does not wait. */

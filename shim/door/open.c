@@ -44,13 +44,6 @@ static bool opened_is_record(long descriptor)
     return got > 0 && text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH);
 }
 
-static bool leads_to_descriptor(const char *path)
-{
-    size_t length = text_length(path);
-
-    return text_begins(path, length, "/proc/", 6) || text_begins(path, length, "/dev/", 5);
-}
-
 static long open_again_slowly(long number, const long arguments[6], long descriptor)
 {
     if (descriptor >= 0)
@@ -73,6 +66,38 @@ static long open_restricted(const long arguments[6])
     return open_call(SYS_openat, open);
 }
 
+/* In a confined tree: on a way that the trap server has found plain the call is the kernel's, and
+ * Landlock's to check; a symlink at its end is seen by refusing to follow it. All else is asked. */
+static long open_taught(long number, const long arguments[6], const struct view *view,
+                        int directory, const char *path, unsigned flags, unsigned mode)
+{
+    bool follow = call_follows(number, arguments);
+    /* What shadows nothing can't be led to by a symlink: a success stands. */
+    unsigned held = links_matter(view, path) ? O_NOFOLLOW : 0;
+    bool plain = way_is_plain(view, directory, path);
+    if ((flags & O_PATH) || (held != 0 && !plain))
+        return path_slow(number, arguments);
+    long result = open_plain(directory, path, flags | held, mode);
+    if (result == -ELOOP && follow &&
+        way_is_known(way_number(view, WAY_FOLLOWED, directory, path, text_length(path))))
+        result = open_plain(directory, path, flags, mode);
+    else if (result == -ENOENT && !plain)
+        return path_slow(number, arguments);
+    else if (result == -ENOENT && held == 0)
+        /* Is nothing there, or what only the session sees through? */
+        result = open_plain(directory, path, flags | O_NOFOLLOW, mode);
+    switch (result) {
+    case -ENOENT:
+        return missing_is_doubtful(view, directory, path) ? path_slow(number, arguments) : result;
+    case -ELOOP:
+    case -ENOTDIR:
+    case -EACCES:
+        return path_slow(number, arguments);
+    default:
+        return result;
+    }
+}
+
 long open_call(long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
@@ -88,7 +113,7 @@ long open_call(long number, const long arguments[6])
                    ((flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH));
     if (path == NULL)
         return -EFAULT;
-    if ((changes || the_shim.core.no_openat2) && (view.table != NULL || view.places)) {
+    if ((changes && (view.table != NULL || view.places)) || the_shim.core.no_openat2) {
         /* What it would do must not be done to the wrong file: the text comes first. */
         long checked = path_check(path);
         if (checked < 0)
@@ -97,8 +122,8 @@ long open_call(long number, const long arguments[6])
         if ((read_only && changes) || text_find(view.table, directory, path) == TEXT_TABLE)
             return path_slow(number, arguments);
     }
-    if (trap_decides() && links_matter(&view, path))
-        return path_slow(number, arguments);
+    if (trap_decides())
+        return open_taught(number, arguments, &view, directory, path, flags, mode);
     long result = the_shim.core.no_openat2 ? -ELOOP : open_direct(directory, path, flags, mode);
     openat2_note(result);
     if (result == -EINTR || result == -EFAULT)
@@ -130,9 +155,7 @@ long open_call(long number, const long arguments[6])
         if (result == -ENOENT || result == -ELOOP || result == -ENOTDIR)
             return path_slow(number, arguments);
     }
-    /* Landlock knows nothing of what a confined program has open already: /dev/stdin. */
-    if ((result == -EACCES && the_shim.trapped && leads_to_descriptor(path)) ||
-        is_memory_name(path, result))
+    if (is_memory_name(path, result))
         return system_call(SYS_openat, directory, (long)path, (long)flags, (long)mode, 0, 0);
     return result;
 }

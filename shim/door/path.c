@@ -12,6 +12,7 @@
 #include "shim/core/host.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/taught.h"
 #include "shim/door/ways.h"
 
 /* Errors that a node, a placeholder or an entry of the table may stand behind. */
@@ -99,10 +100,14 @@ static long change_call(long number, const long arguments[6], const struct call_
                                               : way_is_plain(view, directory, path)))
             return path_slow(number, arguments);
     }
+    /* In a confined tree the trap server counts it, and a refusal too. */
+    if (trap_decides() && shape->verb == VERB_MAKE_SYMLINK)
+        return path_slow(number, arguments);
     long result = call_plain(number, arguments);
     if (result == 0 && (view->shadows || view->binds) && shape->verb == VERB_MAKE_SYMLINK)
         ways_changed();
-    if (!error_is_doubtful(result) && !is_memory_name(path, result))
+    if (!error_is_doubtful(result) && !is_memory_name(path, result) &&
+        !(result == -EACCES && trap_decides()))
         return result;
     return path_slow(number, arguments);
 }
@@ -237,7 +242,10 @@ long path_call(long number, const long arguments[6])
     }
     if (trap_decides() && !(shape->traits & TRAIT_NAMES) && shape->verb != VERB_SIZE &&
         shape->verb != VERB_CHDIR && shape->verb != VERB_CHROOT)
-        return call_asked(number, arguments);
+        return shape->verb == VERB_STAT || shape->verb == VERB_ACCESS ||
+                       shape->verb == VERB_READLINK
+                   ? taught_call(number, arguments)
+                   : call_asked(number, arguments);
     if ((shape->traits & TRAIT_EMPTY_PATH) && (arguments[shape->flags] & AT_EMPTY_PATH)) {
         long result = call_plain(number, arguments);
         if (result < 0 && result != -ENOENT && result != -ELOOP)

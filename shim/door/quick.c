@@ -24,7 +24,7 @@ struct view view_get(void)
     }
     if (__atomic_load_n(&core->header->placeholders, __ATOMIC_RELAXED))
         view.places = true;
-    if (view.shadows || view.places)
+    if (view.shadows || view.places || ways_are_taught())
         ways_view(&view);
     return view;
 }

@@ -276,10 +276,19 @@ long two_paths_call(long number, const long arguments[6])
             return by_descriptor ? call_plain(number, arguments)
                                  : two_paths_slow(number, arguments);
     }
+    /* In a confined tree the trap server counts it, but for what it said is a file. */
+    bool counts = view.shadows || view.binds;
+    if (counts && trap_decides() && is_rename(number) &&
+        (number == SYS_renameat2 ||
+         !way_is_known(way_number(&view, WAY_FILE, from_directory, from, text_length(from)))))
+        return two_paths_slow(number, arguments);
     long result = call_plain(number, arguments);
-    if (result == 0 && (view.shadows || view.binds))
+    if (result == 0 && counts && !trap_decides())
         names_changed(number, arguments, to_directory, to);
     if (!by_descriptor && (is_memory_name(from, result) || is_memory_name(to, result)))
+        return call_asked(number, arguments);
+    /* Where it refused, the trap server counts that. */
+    if (result == -EACCES && trap_decides())
         return call_asked(number, arguments);
     if (by_descriptor || (result != -ENOENT && result != -ENOTDIR && result != -ELOOP))
         return result;

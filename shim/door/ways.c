@@ -4,13 +4,20 @@
 #include <sys/syscall.h>
 
 #include "shim/core/lane.h"
+#include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
 
 enum { WAYS = 128 };
 
+/* A confined tree has the one root that the trap server sees. */
+#define WORLD_TAUGHT 1
+
 /* In ticks of the time stamp counter: 10 ms at 3.3 GHz. A bound, not a clock. */
 #define WAY_LIFETIME (1ull << 25)
+/* Of what was taught, 10 s: to learn it anew a confined program has to ask. */
+#define WAY_LIFETIME_TAUGHT (1ull << 35)
+#define WAY_LIFETIME_RECENT (1ull << 28)
 
 static struct {
     struct space_way ways[WAYS]; /* relative ones: what they mean is this process's own */
@@ -21,10 +28,14 @@ static struct {
     int mover;
     bool apart;    /* threads may have current directories of their own: nothing relative is kept */
     char *shared;  /* the part of the table's file that programs write; NULL: not mapped yet, or */
-    bool unshared; /* it can't be: a confined program may only read the table */
+    bool unshared; /* it can't be */
     uint64_t world; /* what "/" is here: the same absolute path leads elsewhere in another mount
                      * name space or behind another root. 0: not asked yet */
     bool worlds;    /* who uses this memory may have several: nothing absolute is kept */
+    /* Taught: the text of the current directory, as a number, and what binds it to `moves`: two
+     * words, each written whole. */
+    uint64_t start;
+    uint64_t start_check;
 } memory IN_DATA;
 
 static uint64_t time_stamp(void)
@@ -47,6 +58,8 @@ static char *shared_get(void)
     char *shared = __atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE);
     if (shared != NULL || __atomic_load_n(&memory.unshared, __ATOMIC_ACQUIRE))
         return shared;
+    if (trap_decides())
+        return (char *)(uintptr_t)the_shim.core.header; /* for reading only */
     shared = table_map(SPACE_RING_OFFSET, PROT_READ | PROT_WRITE);
     if (shared == NULL)
         __atomic_store_n(&memory.unshared, true, __ATOMIC_RELEASE);
@@ -68,6 +81,8 @@ static uint64_t world_get(void)
     uint64_t world = __atomic_load_n(&memory.world, __ATOMIC_ACQUIRE);
     if (__atomic_load_n(&memory.worlds, __ATOMIC_ACQUIRE))
         return 0;
+    if (ways_are_taught())
+        return WORLD_TAUGHT;
     if (world != 0)
         return world;
     world = identity_hash(1, "/");
@@ -128,41 +143,111 @@ static uint64_t text_hash(uint64_t hash, const char *text, size_t length)
     return hash ^ hash >> 32;
 }
 
+void ways_start_at(const char *directory, size_t length)
+{
+    memory.start = directory == NULL ? 0 : text_hash(TEXT_HASH, directory, length);
+}
+
+static uint64_t start_of(const struct stat *status)
+{
+    return mix(mix(status->st_ino) ^ status->st_dev) | 1;
+}
+
+void ways_start_in(const struct stat *directory)
+{
+    memory.start = start_of(directory);
+}
+
+static uint64_t start_of_descriptor(int descriptor)
+{
+    struct stat status;
+    return system_call(SYS_fstat, descriptor, (long)&status, 0, 0, 0, 0) == 0 ? start_of(&status)
+                                                                              : 0;
+}
+
+/* The current directory's text, as a number; 0: not known. */
+static uint64_t start_get(uint64_t moves)
+{
+    uint64_t start = __atomic_load_n(&memory.start, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&memory.start_check, __ATOMIC_RELAXED) == (start ^ mix(~moves)))
+        return start;
+    char *name = scratch_take(PATH_LIMIT);
+    if (name == NULL)
+        return 0;
+    long length = lane_call(SYS_getcwd, (long)name, PATH_LIMIT, 0, 0, 0) - 1;
+    start = 0;
+    if (length > 0 && name[0] == '/') {
+        start = text_hash(TEXT_HASH, name, (size_t)length);
+        __atomic_store_n(&memory.start, start, __ATOMIC_RELAXED);
+        __atomic_store_n(&memory.start_check, start ^ mix(~moves), __ATOMIC_RELAXED);
+    }
+    scratch_give(name, PATH_LIMIT);
+    return start;
+}
+
+/* Where a path starts, as a number; 0: what begins there is not remembered. *shared: it means the
+ * same to others. */
+static uint64_t way_start(const struct view *view, enum way_kind kind, int directory, bool absolute,
+                          bool *shared)
+{
+    *shared = absolute;
+    if (absolute)
+        return world_get();
+    *shared = the_shim.teaches || (trap_decides() && kind != WAY_START && kind != WAY_PRESENT);
+    if (the_shim.teaches)
+        return memory.start;
+    if (*shared && directory >= 0)
+        return start_of_descriptor(directory);
+    if (directory != AT_FDCWD || memory.apart)
+        return 0;
+    return *shared ? start_get(view->moves) : ~(view->moves << 20);
+}
+
 uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
                     size_t length)
 {
-    bool absolute = path[0] == '/';
-    uint64_t world = absolute ? world_get() : 0;
-    if (!view->remembers || (absolute ? world == 0 : directory != AT_FDCWD || memory.apart))
+    bool shared;
+    uint64_t start =
+        view->remembers ? way_start(view, kind, directory, path[0] == '/', &shared) : 0;
+    if (start == 0)
         return 0;
     uint64_t number = text_hash(TEXT_HASH + (uint64_t)kind, path, length);
-    number = mix(number ^ view->generation << 40 ^ view->changes ^
-                 (absolute ? world : view->moves << 20));
+    number = mix(number ^ view->generation << 40 ^ view->changes ^ start);
     /* The lowest bit tells where it is kept. */
-    return absolute ? number | 1 : number & ~1ull;
+    return shared ? number | 1 : number & ~1ull;
 }
 
 static struct space_way *way_place(uint64_t number)
 {
     if (number & 1)
-        return &((struct space_ways *)(memory.shared + SPACE_WAYS_OFFSET))
+        return &((struct space_ways *)(shared_get() + SPACE_WAYS_OFFSET))
                     ->ways[(number >> 1) % SPACE_WAYS];
     return &memory.ways[(number >> 1) % WAYS];
 }
 
-bool way_is_known(uint64_t number)
+static bool way_is_younger(uint64_t number, uint64_t lifetime)
 {
     if (number == 0)
         return false;
     const struct space_way *way = way_place(number);
     uint64_t learned = __atomic_load_n(&way->learned, __ATOMIC_RELAXED);
     uint64_t check = __atomic_load_n(&way->check, __ATOMIC_RELAXED);
-    return check == (number ^ mix(learned)) && time_stamp() - learned < WAY_LIFETIME;
+    return check == (number ^ mix(learned)) && time_stamp() - learned < lifetime;
+}
+
+bool way_is_known(uint64_t number)
+{
+    return way_is_younger(number, ways_are_taught() ? WAY_LIFETIME_TAUGHT : WAY_LIFETIME);
+}
+
+bool way_is_recent(uint64_t number)
+{
+    return way_is_younger(number, WAY_LIFETIME_RECENT);
 }
 
 static void way_learn(uint64_t number)
 {
-    if (number == 0)
+    if (number == 0 || (trap_decides() && (number & 1)))
         return;
     struct space_way *way = way_place(number);
     uint64_t learned = time_stamp();
@@ -228,6 +313,38 @@ void way_learn_walk(const struct view *view, int directory, const char *path,
         way_learn(way_number(view, WAY_FOLLOWED, directory, path, length));
 }
 
+static bool text_ends(const char *text, size_t length, const char *end, size_t end_length)
+{
+    return length >= end_length &&
+           text_equal(text + length - end_length, end_length, end, end_length);
+}
+
+void way_teach(const struct view *view, const char *path, const char *whole,
+               const struct walk *walk, bool found)
+{
+    size_t way, length = path_measure(path, &way);
+    bool direct = text_equal(walk->host, walk->host_length, whole, text_length(whole));
+    bool follow = (walk->options & WALK_FOLLOW) != 0;
+    if (walk->touched || walk->fleeting || length == 0)
+        return;
+    if (way > 0 && (way < length || (found && S_ISDIR(walk->status.st_mode)))) {
+        way_learn(way_number(view, WAY_DIRECTORY, AT_FDCWD, path, way));
+        if (direct)
+            way_learn(way_number(view, WAY_DIRECT, AT_FDCWD, path, way));
+    }
+    if (!found)
+        return;
+    /* Else the program sees for itself that no symlink is at the end. */
+    if (follow && !text_ends(walk->host, walk->host_length, path, length))
+        way_learn(way_number(view, WAY_FOLLOWED, AT_FDCWD, path, length));
+    if (follow && !direct)
+        return;
+    if (S_ISREG(walk->status.st_mode) && !walk->slash)
+        way_learn(way_number(view, WAY_FILE, AT_FDCWD, path, length));
+    if (S_ISDIR(walk->status.st_mode))
+        way_learn(way_number(view, WAY_FOLDER, AT_FDCWD, path, length));
+}
+
 bool way_is_clear(const struct view *view, int directory, const char *path)
 {
     size_t way, length = path_measure(path, &way);
@@ -247,7 +364,7 @@ bool way_is_plain(const struct view *view, int directory, const char *path)
         return true;
     /* A last component that some entry is called by is this entry or not by the directory's name.
      * The text has told that it is not: of a way that is its own name and of no other. */
-    bool named = table_names(view->table, path + end, length - end);
+    bool named = view->table != NULL && table_names(view->table, path + end, length - end);
     uint64_t number = way_number(view, named ? WAY_DIRECT : WAY_DIRECTORY, directory, path, end);
     if (way_is_known(number))
         return true;
@@ -297,7 +414,7 @@ bool target_is_plain(const struct view *view, int directory, const char *path)
 
 void ways_changed(void)
 {
-    char *shared = shared_get();
+    char *shared = trap_decides() ? NULL : shared_get();
     if (shared != NULL)
         __atomic_add_fetch(&changes_of(shared)->count, 1, __ATOMIC_ACQ_REL);
 }

@@ -5,7 +5,12 @@
  * way that was found plain stays so until some symlink is made or some directory is renamed. Who
  * does that inside the name space counts it in the table's space_changes; what is done from
  * outside the session is noticed within WAY_LIFETIME. What is known of absolute paths is shared by
- * all programs of the name space (space_ways): most are short, and would learn nothing. */
+ * all programs of the name space (space_ways): most are short, and would learn nothing.
+ *
+ * A confined program can't look for symlinks: no call that would tell of them is its own to make.
+ * It is taught: the trap server notes what it found out when it was asked, of paths that start at
+ * the current directory too, and all opens and changes that go a known way are then made without
+ * asking. Only the trap server writes there; Landlock checks each of these calls again. */
 #ifndef HIRSEL_WAYS_H
 #define HIRSEL_WAYS_H
 
@@ -17,6 +22,9 @@ enum way_kind {
     WAY_START,     /* where relative paths begin: not behind a bind, not in a mirror */
     WAY_FOLLOWED,  /* the whole path, a symlink at its end followed */
     WAY_PRESENT,   /* where relative paths begin: a directory that is there, no placeholder */
+    /* Taught only, of the whole path, on which no symlink is: */
+    WAY_FILE,   /* it is a regular file */
+    WAY_FOLDER, /* it is a directory */
 };
 
 /* Note in a view what ways are known by at this moment. */
@@ -29,6 +37,14 @@ bool way_is_known(uint64_t number) HIDDEN;
 /* What a walk of this path has shown, that came to its end by the view's table. */
 void way_learn_walk(const struct view *view, int directory, const char *path,
                     const struct walk *walk) HIDDEN;
+/* The same of what was taught some 80 ms ago at most. */
+bool way_is_recent(uint64_t number) HIDDEN;
+
+/* The same for confined programs, by the trap server; `found`: the walk came to what is there.
+ * `whole`: the path's text from the root on, which is where a walk without symlinks ends. Relative
+ * paths start where ways_start_at or ways_start_in said. */
+void way_teach(const struct view *view, const char *path, const char *whole,
+               const struct walk *walk, bool found) HIDDEN;
 
 /* The kernel said that `path`, reached by a plain way, is a directory and no symlink: it is a way.
  */
@@ -60,5 +76,10 @@ void ways_world_changed(void) HIDDEN;
 void ways_use(char *shared) HIDDEN;
 /* When the program starts. */
 void ways_start(void) HIDDEN;
+/* For the trap server: where the relative paths start whose ways it notes next, from AT_FDCWD.
+ * NULL: none is noted. */
+void ways_start_at(const char *directory, size_t length) HIDDEN;
+/* The same, from a directory's descriptor. */
+void ways_start_in(const struct stat *directory) HIDDEN;
 
 #endif

@@ -80,8 +80,7 @@ static int expected(uint32_t number, const struct fence_options *options, bool c
         return call->refusal;
     if (way == FENCE_ABSENT)
         return ENOSYS;
-    if (options->confined && call->rule != FENCE_RULE_NONE && call->rule != FENCE_RULE_ADDRESS &&
-        call->rule != FENCE_RULE_EMPTY_PATH)
+    if (options->confined && call->rule != FENCE_RULE_NONE && call->rule != FENCE_RULE_ADDRESS)
         return confined_rule(call, options, cookie);
     if (call->rule == FENCE_RULE_ADDRESS || call->rule == FENCE_RULE_SENDTO)
         return TRY_NATIVE;
@@ -231,12 +230,14 @@ START_TEST(test_paths)
         {"stat of a path, forged", every_confined, SYS_stat, {0, 0, 0, 0, 0, COOKIE}, -1},
         {"stat of a path, laned", unconfined, SYS_stat, {0, 0, 0, 0, 0, COOKIE}, 0},
         {"fstat by AT_EMPTY_PATH", unconfined, SYS_newfstatat, {3, 0, 0, AT_EMPTY_PATH}, 0},
-        {"the same", every_confined, SYS_newfstatat, {3, 0, 0, AT_EMPTY_PATH}, -1},
-        {"the same, forged", every_confined, SYS_newfstatat, {3, 0, 0, 0x1000, 0, COOKIE}, -1},
+        {"the same", every_confined, SYS_newfstatat, {3, 1, 0, AT_EMPTY_PATH}, -1},
+        {"without a path", every_confined, SYS_newfstatat, {3, 0, 0, AT_EMPTY_PATH}, 0},
+        {"the same, forged", every_confined, SYS_newfstatat, {3, 1, 0, 0x1000, 0, COOKIE}, -1},
         {"AT_EMPTY_PATH at cwd", everywhere, SYS_newfstatat, {-100, 0, 0, AT_EMPTY_PATH}, -1},
         {"at cwd, 32 bits", everywhere, SYS_newfstatat, {0xffffff9c, 0, 0, AT_EMPTY_PATH}, -1},
         {"statx of a descriptor", unconfined, SYS_statx, {3, 0, AT_EMPTY_PATH}, 0},
-        {"statx of a descriptor", every_confined, SYS_statx, {3, 0, AT_EMPTY_PATH}, -1},
+        {"statx of a descriptor", every_confined, SYS_statx, {3, 1, AT_EMPTY_PATH}, -1},
+        {"the same, without a path", every_confined, SYS_statx, {3, 0, AT_EMPTY_PATH}, 0},
         {"statx at cwd", everywhere, SYS_statx, {-100, 0, AT_EMPTY_PATH}, -1},
         {"unlink, laned", unconfined | landlocked, SYS_unlink, {0, 0, 0, 0, 0, COOKIE}, 0},
         {"chmod, forged", every_confined, SYS_chmod, {0, 0, 0, 0, 0, COOKIE}, -1},
@@ -519,6 +520,7 @@ static const struct {
     {SYS_unshare, "the shim keeps its own note of it"},
     {SYS_setns, "the shim keeps its own note of it"},
     {SYS_chroot, "the core's, and the trap server is told of it"},
+    {SYS_fcntl, "the shim keeps its own note of locks"},
     {SYS_getdents, "no libc of today makes it, so that the shim need not know it"},
 };
 

@@ -20,7 +20,7 @@ static const struct {
      "fstat is made so, several times at each start of a program, and the filter can't see whether "
      "the path is empty. A program without the shim that gives a name as well is therefore shown "
      "the "
-     "host's; nothing rests on that there. Confined: always asked."},
+     "host's; nothing rests on that there. Confined: native without any path."},
     {FENCE_RULE_OPEN, "open",
      "Confined: by the lane only what Landlock checks: neither with O_PATH nor with the access "
      "mode "

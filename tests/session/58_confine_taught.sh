@@ -1,0 +1,182 @@
+#!/bin/bash
+# timeout: 120
+# What a confined program does without asking, by what it was taught: the answers are the same as
+# natively, what changes is seen, and what it opens only to look at it is left as it was.
+. "$(dirname "$0")/lib.sh"
+
+if ! hirsel run --confine -- true 2>why; then
+    skip "confined programs: $(cat why)"
+    finish
+fi
+session_start
+in_session() {
+    hirsel run --session "$SESSION" --confine -- "$@"
+}
+
+mkdir -p tree/{a,b}/{c,d} place/{target,bound,hidden}
+for folder in tree/{a,b}/{c,d}; do
+    for file in 1 2 3; do echo "$folder/$file" >"$folder/$file"; done
+done
+echo bound >place/target/x
+echo native >place/bound/x
+echo secret >place/hidden/x
+ln -s a/c tree/way
+ln -s nowhere tree/dangling
+chmod 600 tree/a/c/1 && chmod 000 tree/b/d/3 && touch -d 2020-02-02 tree/a/d/2
+check 'a bind' hirsel bind --session "$SESSION" place/target place/bound
+check 'a hidden folder' hirsel bind --session "$SESSION" --hide place/hidden
+
+# The first time it is asked, the second time known.
+look='find tree -printf "%p %y %m %s %t %n %i %u %l\n" | sort; ls -lR --time-style=full-iso tree; stat -L tree/* tree/*/*;
+    for f in tree/*/*/* tree/none tree/none/x tree/a/c/1/x; do test -e $f; echo $?; test -r $f; echo $?; test -w $f; echo $?; test -x $f; echo $?; done;
+    cat tree/*/*/[12] tree/way/* 2>&1; python3 -c "
+import os
+for base, folders, files in os.walk(\"tree\"):
+    for name in folders + files + [\"none\", \"none/none\"]:
+        for call in (os.stat, os.lstat, os.readlink, os.path.realpath, lambda path: os.access(path, os.R_OK)):
+            try:
+                print(name, call(os.path.join(base, name)))
+            except OSError as error:
+                print(name, error)
+"'
+sh -c "$look" >native 2>&1
+in_session sh -c "{ $look; } >first 2>&1; { $look; } >second 2>&1"
+# Reading a file says when it was read.
+for seen in native first second; do sed -i -e 's/st_atime=[0-9]*//' -e '/^Access: 2/d' $seen; done
+if cmp -s native first; then ok 'looks tell what they do natively'; else not_ok 'looks tell what they do natively' && diff native first | head; fi
+if cmp -s native second; then ok 'and so they do when they are known'; else not_ok 'and so they do when they are known' && diff native second | head; fi
+
+# What changes while a name is known.
+prints 'changes are seen at once' "$(printf '%s\n' 'regular file' 'symbolic link' directory fifo none 'regular file' native bound)" in_session python3 -c '
+import os, stat, subprocess
+def kind(path):
+    print(subprocess.run(["stat", "-c", "%F", path], capture_output=True, text=True).stdout.strip() or "none")
+os.mkdir("w")
+open("w/x", "w").write("text")
+for _ in range(3):
+    os.stat("w/x")
+kind("w/x")
+os.rename("w/x", "w/y"); os.symlink("y", "w/x")
+assert stat.S_ISLNK(os.lstat("w/x").st_mode) and os.readlink("w/x") == "y"
+kind("w/x")
+os.unlink("w/x"); os.mkdir("w/x")
+for _ in range(3):
+    os.stat("w/x")
+kind("w/x")
+os.rmdir("w/x"); os.mkfifo("w/x")
+kind("w/x")
+os.unlink("w/x")
+kind("w/x")
+os.rename("w/y", "w/x")
+kind("w/x")
+os.mkdir("w/place"); os.mkdir("w/place/bound"); open("w/place/bound/x", "w").write("native\n")
+for _ in range(3):
+    subprocess.run(["cat", "w/place/bound/x"], stdout=subprocess.DEVNULL)
+print(open("w/place/bound/x").read(), end="")
+os.rename("w/place", "w/away"); os.symlink("../place", "w/place")
+print(open("w/place/bound/x").read(), end="")'
+status_is 'a symlink does not lead to what is hidden' 1 in_session sh -c 'mkdir v && mkdir v/hidden && echo x >v/hidden/x && cat v/hidden/x v/hidden/x >/dev/null && mv v u && ln -s place v && cat v/hidden/x'
+prints 'paths follow the current directory' "$(printf '%s\n' tree/a/c/1 tree/b/c/1 tree/a/c/1)" \
+    in_session sh -c 'cd tree/a; cat c/1; cat c/1 >/dev/null; cd ../b; cat c/1; cd ..; cat a/c/1'
+prints 'and a descriptor' "$(printf '%s\n' 11 11)" in_session python3 -c '
+import os
+for folder in ("tree/a", "tree/b", "tree/a", "tree/b"):
+    where = os.open(folder, os.O_RDONLY)
+    if folder == "tree/b":
+        os.stat("c/1", dir_fd=where)
+        print(os.stat("c/1", dir_fd=where).st_size)
+    os.close(where)'
+
+# To look at a FIFO does not open it, though its name was a file's.
+prints 'a FIFO wakes nobody who is looked at' "$(printf '%s\n' waits message)" in_session bash -c '
+    mkfifo fifo; { echo message >fifo; echo written >told; } &
+    for i in 1 2 3; do stat fifo; ls -l fifo; test -r fifo; find . -name fifo -size 0; done >/dev/null
+    python3 -c "import os; [os.stat(\"fifo\") for i in range(100)]"
+    [[ -e told ]] || echo waits
+    cat fifo; wait'
+
+# close(2) gives up the locks of fcntl(2): a look must not.
+cat >lock.c <<'END'
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int lock(int file, int bare)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    long result = SYS_fcntl;
+
+    if (!bare)
+        return fcntl(file, F_SETLK, &lock);
+    __asm__ volatile("syscall" : "+a"(result) : "D"((long)file), "S"((long)F_SETLK), "d"(&lock) : "rcx", "r11", "memory");
+    return result < 0 ? -1 : 0;
+}
+
+static int other_is_kept_out(const char *path)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(lock(open(path, O_RDWR), 0) == 0 ? 1 : 0);
+    waitpid(child, &status, 0);
+    return status == 0;
+}
+
+static void *look(void *path)
+{
+    struct stat status;
+
+    for (int i = 0; i < 20000; i++)
+        stat(path, &status);
+    return NULL;
+}
+
+int main(int count, char **arguments)
+{
+    struct stat status;
+    pthread_t thread;
+    int file, kept = 1, threads = count > 3;
+
+    for (int i = 0; i < 5; i++)
+        stat(arguments[1], &status);
+    if (threads)
+        pthread_create(&thread, NULL, look, arguments[1]);
+    file = open(arguments[1], O_RDWR);
+    if (lock(file, arguments[2][0] == 'b') != 0)
+        return 2;
+    for (int i = 0; i < 50; i++) {
+        stat(arguments[1], &status);
+        access(arguments[1], R_OK);
+        kept &= other_is_kept_out(arguments[1]);
+    }
+    if (threads)
+        pthread_join(thread, NULL);
+    kept &= other_is_kept_out(arguments[1]);
+    puts(kept ? "kept" : "lost");
+    return 0;
+}
+END
+gcc -O1 -D_GNU_SOURCE -o lock lock.c -pthread
+echo x >locked
+prints 'a look leaves locks alone' kept in_session ./lock locked libc
+prints 'also one that the shim did not see made' kept in_session ./lock locked bare
+for i in 1 2 3; do prints "while another thread looks, $i" kept in_session ./lock locked libc threads; done
+prints 'no descriptor is left' same in_session python3 -c '
+import os
+before = os.listdir("/proc/self/fd")
+for i in range(1000):
+    os.stat("tree/a/c/1"); os.stat("tree"); os.access("tree/a", os.R_OK); os.path.realpath("tree/a/c/2")
+print("same" if os.listdir("/proc/self/fd") == before else os.listdir("/proc/self/fd"))'
+
+# What the policy does not show stays so, asked once and again.
+status_is 'a foreign file' 1 in_session sh -c 'for i in 1 2 3; do stat /etc/shadow /root /home; done'
+status_is 'is not opened either' 1 in_session sh -c 'for i in 1 2 3; do cat /etc/shadow; done'
+session_stop
+finish
