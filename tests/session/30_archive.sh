@@ -51,6 +51,7 @@ int main(void) { puts("static"); return 0; }'
     printf d >"$tree/$(printf 'n%.0s' $(seq 255))"
     touch -h -d '2001-02-03 04:05:06' $tree/deep/to_script $tree/big && touch -d '1999-01-01' $tree/deep/er $tree/empty
     tar c --format=pax -f odd.tar $tree
+    tar cJf implied.tar.xz $tree/bin/script && touch -d '2005-05-05 05:05:05.5' implied.tar.xz
     xz -0 -k odd.tar && gzip -k odd.tar && bzip2 -k odd.tar
     (cd $tree/py && zip -qr "$WORK/py.zip" .)
     (cd $tree && zip -qry "$WORK/odd.zip" project deep/er)
@@ -270,6 +271,9 @@ for file in p/*; do
         show out
     fi
 done
+
+check 'settrans of an archive without entries for its folders' hirsel settrans --session t -c implied.node archive "$WORK/implied.tar.xz"
+prints 'they have its time' '2005-05-05 05:05:05.500000000 +0000' in_session stat -c %y implied.node/odd/bin
 
 for format in odd.tar odd.tar.gz odd.tar.bz2; do
     check "settrans of $format" hirsel settrans --session t -c "$WORK/n.$format" archive "$WORK/$format"

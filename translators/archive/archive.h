@@ -65,6 +65,8 @@ struct archive_file {
     uint64_t max_entries;
     uint64_t max_stream; /* of the unpacked stream that is kept */
     struct source source;
+    struct timespec
+        modified; /* the archive's own, not its unpacked stream's: of what has no time */
     ev_timer slice;
     slice_work *work;
     struct archive *reader;

@@ -73,7 +73,6 @@ static int archive_start(void *state)
 {
     struct archive_file *file = state;
     const struct source *source = &file->source;
-    struct timespec modified;
     char words[256];
     int error = source_open(&file->source, file->path);
 
@@ -82,13 +81,13 @@ static int archive_start(void *state)
                        error == ESPIPE ? "not a regular file" : strerror(error));
         return error;
     }
-    modified = source->modified;
+    file->modified = source->modified;
     snprintf(words, sizeof(words), "archive %" PRIx64 " %" PRIu64 " %" PRId64 " %lld.%09ld\n",
-             source->device, source->inode, source->size, (long long)modified.tv_sec,
-             modified.tv_nsec);
+             source->device, source->inode, source->size, (long long)file->modified.tv_sec,
+             file->modified.tv_nsec);
     error = translator_source(words);
     if (error == 0) {
-        node_set_times(node_root(), S_IFDIR | 0755, modified);
+        node_set_times(node_root(), S_IFDIR | 0755, file->modified);
         error = stream_start(file);
     }
     if (error != 0)

@@ -44,7 +44,7 @@ struct spot {
 static struct node *directory_pass(struct archive_file *file, struct node *parent, const char *name,
                                    size_t length)
 {
-    struct stat attributes = {.st_mode = S_IFDIR | 0755, .st_mtim = file->source.modified};
+    struct stat attributes = {.st_mode = S_IFDIR | 0755, .st_mtim = file->modified};
     struct node *node = node_find(parent, name, length);
 
     if (!node)
@@ -149,7 +149,7 @@ static void attributes_read(const struct archive_file *file, struct archive_entr
 {
     memset(to, 0, sizeof(*to));
     to->st_mode = type | (archive_entry_perm(entry) & 07777);
-    to->st_mtim = file->source.modified;
+    to->st_mtim = file->modified;
     if (archive_entry_mtime_is_set(entry)) {
         to->st_mtim.tv_sec = archive_entry_mtime(entry);
         to->st_mtim.tv_nsec = archive_entry_mtime_nsec(entry);
