@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "servers/trap/teach.h"
 #include "servers/trap/worker.h"
 #include "shim/core/host.h"
 #include "shim/core/text.h"
@@ -282,9 +283,11 @@ static void walk_teach(const struct worker *worker, const struct view *view,
                        struct question *question, bool found)
 {
     const char *whole = the_shim.teaches ? start_teach(worker, question) : NULL;
+    int verb = question->shape->verb;
 
     if (whole != NULL)
-        way_teach(view, question->path, whole, &worker->walk, found);
+        teach(view, question->path, whole, &worker->walk, found,
+              verb == VERB_STAT || verb == VERB_ACCESS || verb == VERB_READLINK);
     ways_start_at(NULL, 0);
 }
 

@@ -28,7 +28,7 @@
 #define SPACE_NET_OFFSET 2048
 #define SPACE_CHANGES_OFFSET 3072
 #define SPACE_WAYS_OFFSET 4096
-#define SPACE_RING_OFFSET 69632
+#define SPACE_RING_OFFSET (4096 + 131072)
 /* A snapshot larger than this is refused (ENOSPC), so that the ring holds at least four. */
 #define SPACE_SNAPSHOT_MAX ((SPACE_FILE_SIZE - SPACE_RING_OFFSET) / 4)
 /* The active snapshot stays whole while fewer than this many more are published. */

@@ -13,11 +13,10 @@ enum { WAYS = 128 };
 /* A confined tree has the one root that the trap server sees. */
 #define WORLD_TAUGHT 1
 
-/* In ticks of the time stamp counter: 10 ms at 3.3 GHz. A bound, not a clock. */
-#define WAY_LIFETIME (1ull << 25)
+/* In ticks of the time stamp counter: 80 ms at 3.3 GHz. A bound, not a clock. */
+#define WAY_LIFETIME (1ull << 28)
 /* Of what was taught, 10 s: to learn it anew a confined program has to ask. */
 #define WAY_LIFETIME_TAUGHT (1ull << 35)
-#define WAY_LIFETIME_RECENT (1ull << 28)
 
 static struct {
     struct space_way ways[WAYS]; /* relative ones: what they mean is this process's own */
@@ -217,22 +216,43 @@ uint64_t way_number(const struct view *view, enum way_kind kind, int directory, 
     return shared ? number | 1 : number & ~1ull;
 }
 
-static struct space_way *way_place(uint64_t number)
+/* A way may be kept in any of a few places that lie together; `turn` counts them. */
+enum { WAY_PLACES = 8 };
+
+static struct space_way *way_place(uint64_t number, unsigned turn)
 {
-    if (number & 1)
-        return &((struct space_ways *)(shared_get() + SPACE_WAYS_OFFSET))
-                    ->ways[(number >> 1) % SPACE_WAYS];
-    return &memory.ways[(number >> 1) % WAYS];
+    uint64_t at = number >> 1;
+    struct space_way *all = memory.ways;
+    uint64_t count = WAYS;
+    if (number & 1) {
+        all = ((struct space_ways *)(shared_get() + SPACE_WAYS_OFFSET))->ways;
+        count = SPACE_WAYS;
+    }
+    return &all[(at % count & ~(uint64_t)(WAY_PLACES - 1)) | ((at + turn) % WAY_PLACES)];
+}
+
+/* What binds the two words of a place together. */
+static uint64_t way_check(uint64_t number, uint64_t learned)
+{
+    return number ^ learned * 0x9e3779b97f4a7c15ull;
+}
+
+/* When it was learned, if this place is the way's; else 0. */
+static uint64_t way_learned(const struct space_way *way, uint64_t number)
+{
+    uint64_t learned = __atomic_load_n(&way->learned, __ATOMIC_RELAXED);
+    uint64_t check = __atomic_load_n(&way->check, __ATOMIC_RELAXED);
+    return check == way_check(number, learned) ? learned : 0;
 }
 
 static bool way_is_younger(uint64_t number, uint64_t lifetime)
 {
-    if (number == 0)
-        return false;
-    const struct space_way *way = way_place(number);
-    uint64_t learned = __atomic_load_n(&way->learned, __ATOMIC_RELAXED);
-    uint64_t check = __atomic_load_n(&way->check, __ATOMIC_RELAXED);
-    return check == (number ^ mix(learned)) && time_stamp() - learned < lifetime;
+    for (unsigned turn = 0; number != 0 && turn < WAY_PLACES; turn++) {
+        uint64_t learned = way_learned(way_place(number, turn), number);
+        if (learned != 0)
+            return time_stamp() - learned < lifetime;
+    }
+    return false;
 }
 
 bool way_is_known(uint64_t number)
@@ -242,17 +262,27 @@ bool way_is_known(uint64_t number)
 
 bool way_is_recent(uint64_t number)
 {
-    return way_is_younger(number, WAY_LIFETIME_RECENT);
+    return way_is_younger(number, WAY_LIFETIME);
 }
 
 static void way_learn(uint64_t number)
 {
     if (number == 0 || (trap_decides() && (number & 1)))
         return;
-    struct space_way *way = way_place(number);
+    struct space_way *way = way_place(number, 0);
+    for (unsigned turn = 0; turn < WAY_PLACES; turn++) {
+        struct space_way *other = way_place(number, turn);
+        if (way_learned(other, number) != 0) {
+            way = other;
+            break;
+        }
+        if (__atomic_load_n(&other->learned, __ATOMIC_RELAXED) <
+            __atomic_load_n(&way->learned, __ATOMIC_RELAXED))
+            way = other;
+    }
     uint64_t learned = time_stamp();
     __atomic_store_n(&way->learned, learned, __ATOMIC_RELAXED);
-    __atomic_store_n(&way->check, number ^ mix(learned), __ATOMIC_RELAXED);
+    __atomic_store_n(&way->check, way_check(number, learned), __ATOMIC_RELAXED);
 }
 
 void way_learn_directory(const struct view *view, int directory, const char *path)
@@ -343,6 +373,16 @@ void way_teach(const struct view *view, const char *path, const char *whole,
         way_learn(way_number(view, WAY_FILE, AT_FDCWD, path, length));
     if (S_ISDIR(walk->status.st_mode))
         way_learn(way_number(view, WAY_FOLDER, AT_FDCWD, path, length));
+}
+
+void way_teach_name(const struct view *view, char *path, size_t length, bool folder)
+{
+    way_learn(way_number(view, folder ? WAY_FOLDER : WAY_FILE, AT_FDCWD, path, length));
+    if (!folder)
+        return;
+    path[length] = '/';
+    way_learn(way_number(view, WAY_DIRECTORY, AT_FDCWD, path, length + 1));
+    way_learn(way_number(view, WAY_DIRECT, AT_FDCWD, path, length + 1));
 }
 
 bool way_is_clear(const struct view *view, int directory, const char *path)

@@ -46,6 +46,10 @@ bool way_is_recent(uint64_t number) HIDDEN;
 void way_teach(const struct view *view, const char *path, const char *whole,
                const struct walk *walk, bool found) HIDDEN;
 
+/* A name that a directory has, which was reached without a symlink: a folder's, else a file's.
+ * `path` has room for a byte more. */
+void way_teach_name(const struct view *view, char *path, size_t length, bool folder) HIDDEN;
+
 /* The kernel said that `path`, reached by a plain way, is a directory and no symlink: it is a way.
  */
 void way_learn_directory(const struct view *view, int directory, const char *path) HIDDEN;

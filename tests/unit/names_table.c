@@ -43,7 +43,9 @@ static void add(struct entries *entries, const char *at, uint16_t kind, const ch
                           .translator = 7,
                           .parent_device = 1,
                           .parent_inode = 2};
-    ck_assert_int_eq(entries_add(entries, &entry), 0);
+    /* A good ck_assert writes to Check's file as well, and a child is killed here at any time. */
+    if (entries_add(entries, &entry) != 0)
+        ck_abort_msg("an entry for %s", at);
 }
 
 START_TEST(round_trip)
@@ -135,14 +137,14 @@ START_TEST(too_many)
     memset(name, 'n', sizeof(name));
     name[0] = '/';
     name[sizeof(name) - 1] = '\0';
-    for (int i = 0; i < 80; i++) {
+    for (int i = 0; i < 70; i++) {
         name[1] = (char)('A' + i / 10);
         name[2] = (char)('0' + i % 10);
         add(&entries, name, SPACE_HIDE, NULL);
     }
     ck_assert_int_eq(table_publish(&table, &entries), 0);
     generation = table.header->generation;
-    for (int i = 80; i < 90; i++) {
+    for (int i = 70; i < 90; i++) {
         name[1] = (char)('A' + i / 10);
         name[2] = (char)('0' + i % 10);
         add(&entries, name, SPACE_HIDE, NULL);
@@ -150,7 +152,7 @@ START_TEST(too_many)
     ck_assert_int_eq(table_publish(&table, &entries), ENOSPC);
     ck_assert_uint_eq(table.header->generation, generation);
     ck_assert_int_eq(table_read(&table, &back), 0);
-    ck_assert_uint_eq(back.count, 80);
+    ck_assert_uint_eq(back.count, 70);
     entries_free(&back);
     entries_free(&entries);
     table_close(&table);
