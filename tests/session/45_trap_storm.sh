@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 240
+# timeout: 420
 # The trap server in storms: 10,000 trapped calls of eight static processes that are signalled every
 # 100 µs lose none, nor while the trap server is killed every 200 ms; a traced or stopped program
 # holds up no other; Ctrl-C ends a blocked open, connect and accept at once; nothing is left.
@@ -38,10 +38,10 @@ calls=1260 # a multiple of 12, of eight processes more than 10,000
 for ((round = 0; round < rounds; round++)); do
     for who in storm storm.musl; do
         check "$who: 8 processes, $calls calls each, a signal every 100 µs" \
-            in_session timeout 100 "$BARE/$who" "$PLACE" 8 $calls 100
+            in_session timeout 200 "$BARE/$who" "$PLACE" 8 $calls 100
     done
     check 'the same without restart: interrupted calls were not done' \
-        in_session timeout 100 "$BARE/storm" "$PLACE" 8 $calls 100 plain
+        in_session timeout 200 "$BARE/storm" "$PLACE" 8 $calls 100 plain
 done
 show "$SCRATCH/tmp/check.out"
 
@@ -73,7 +73,7 @@ under() {
     killer 2>killer.err &
     local killer_pid=$!
     await 10 test -s hits
-    check "$name" timeout 100 hirsel run --session t -- "$@"
+    check "$name" timeout 200 hirsel run --session t -- "$@"
     touch calm
     wait $killer_pid
     cat hits >>all_hits
