@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "shim/core/text.h"
+#include "shim/door/handover.h"
 #include "shim/patch/copy.h"
 
 #define KERNEL_LARGEFILE 0100000
@@ -121,16 +122,20 @@ static bool copy_is_of(const struct stat *status)
            copy.stamp.mtime_nanoseconds == status->st_mtim.tv_nsec;
 }
 
+static bool copy_is_at_hand(const struct stat *status)
+{
+    return copy.path[0] != '\0' && copy.space == the_shim.core.space &&
+           strcmp(copy.session, the_shim.core.session) == 0 && copy_is_of(status);
+}
+
 /* A copy of that file, for this name space: the one we know, or what its door leads to now. A
  * descriptor or -1. */
 static int copy_open(const struct stat *status, bool *unknown)
 {
-    bool at_hand = copy.path[0] != '\0' && copy.space == the_shim.core.space &&
-                   strcmp(copy.session, the_shim.core.session) == 0 && copy_is_of(status);
     int file;
 
     *unknown = false;
-    if (at_hand) {
+    if (copy_is_at_hand(status)) {
         file = open(copy.path, O_RDONLY | O_CLOEXEC);
         if (file >= 0)
             return file;
@@ -176,6 +181,7 @@ bool swap_open(struct worker *worker, unsigned flags, struct answer *answer)
     size_t length = strlen(path);
     const struct stat *status = worker->status_known ? &worker->status : &worker->walk.status;
     bool unknown;
+    long handed;
     int file;
 
     if ((flags & ~(unsigned)KERNEL_LARGEFILE) != (O_RDONLY | O_CLOEXEC) || length < sizeof name ||
@@ -187,6 +193,12 @@ bool swap_open(struct worker *worker, unsigned flags, struct answer *answer)
     /* It was our libc.so.6 that was looked at. */
     if (!caller_is_linker(worker) || !roots_are_one(worker))
         return false;
+    /* Who executed it may have opened it already. */
+    handed = copy_is_at_hand(status) ? handover_take((uint32_t)worker->client.tid) : -1;
+    if (handed >= 0) {
+        answer->result = handed;
+        return true;
+    }
     file = copy_open(status, &unknown);
     if (unknown)
         copy_ask(worker);

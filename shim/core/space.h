@@ -23,10 +23,11 @@
 #include <stdint.h>
 
 #define SPACE_MAGIC 0x6c65737269484e53ull /* "SNHirsel" */
-#define SPACE_LAYOUT 4
+#define SPACE_LAYOUT 5
 #define SPACE_FILE_SIZE (1u << 20) /* the whole file, sparse; mapped whole */
 #define SPACE_NET_OFFSET 2048
 #define SPACE_CHANGES_OFFSET 3072
+#define SPACE_HANDOVERS_OFFSET 3584
 #define SPACE_WAYS_OFFSET 4096
 #define SPACE_RING_OFFSET (4096 + 131072)
 /* A snapshot larger than this is refused (ENOSPC), so that the ring holds at least four. */
@@ -113,6 +114,19 @@ struct space_net {
  * is enforced by it. */
 struct space_changes {
     uint64_t count; /* atomic */
+};
+
+/* The libc copy, opened by a program for what it is about to execute: the trap server answers
+ * ld.so's open of libc with the descriptor, which is there already (shim/door/handover.h). One is
+ * for the threads whose numbers lead to its place. */
+struct space_handover {
+    uint64_t when; /* a time stamp; 0: nothing */
+    uint32_t thread;
+    int32_t descriptor;
+};
+#define SPACE_HANDOVERS 32
+struct space_handovers {
+    struct space_handover of[SPACE_HANDOVERS];
 };
 
 /* What the programs of this name space have found out about absolute paths, for each other: most

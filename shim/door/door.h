@@ -16,6 +16,9 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 
 #define DOOR_VARIABLE "HIRSEL_DOOR="
+/* Behind the door's name there, and followed by a number: the descriptor that was handed over
+ * (handover.h), should ld.so not have taken it. */
+#define DOOR_HANDED ':'
 /* Behind the door's name there: openat2 is refused, as in a confined tree. */
 #define DOOR_CLOSE '!'
 /* In front of a descriptor's number: a name by which the trap server is told, before an exec, that

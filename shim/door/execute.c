@@ -13,6 +13,7 @@
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/handover.h"
 #include "shim/door/ways.h"
 
 enum {
@@ -110,7 +111,8 @@ static char **pointers_take(size_t count)
 }
 
 /* With the door in the environment. Separate, so that its arrays are on the stack only now. */
-static __attribute__((noinline)) long execute_with_door(const struct execution *execution)
+static __attribute__((noinline)) long execute_with_door(const struct execution *execution,
+                                                        enum image image)
 {
     const char *start = the_shim.trapped ? DOOR_VARIABLE : PATH_VARIABLE;
     size_t length = text_length(start), count = 0, at = 1;
@@ -140,12 +142,18 @@ static __attribute__((noinline)) long execute_with_door(const struct execution *
     size_t old_length = old == NULL || the_shim.trapped ? 0 : text_length(old);
     if (old_length > STACK_POINTERS * sizeof(char *))
         return -E2BIG;
-    char *value = __builtin_alloca(length + the_shim.door_length + old_length + 3);
+    /* With a path of its own ld.so may find another libc. */
+    long handed = image == IMAGE_DYNAMIC && old == NULL ? handover_begin() : -1;
+    char *value = __builtin_alloca(length + the_shim.door_length + old_length + 24);
     bytes_copy(value, start, length);
     bytes_copy(value + length, the_shim.door, the_shim.door_length);
     length += the_shim.door_length;
     if (trap_decides())
         value[length++] = DOOR_CLOSE;
+    if (handed >= 0) {
+        value[length++] = DOOR_HANDED;
+        length += text_put_number(value + length, (uint64_t)handed);
+    }
     if (old_length > 0) {
         value[length++] = ':';
         bytes_copy(value + length, old, old_length);
@@ -154,7 +162,9 @@ static __attribute__((noinline)) long execute_with_door(const struct execution *
     value[length] = '\0';
     variables[0] = value;
     changed.environment = variables;
-    return execute_plain(&changed);
+    long result = execute_plain(&changed);
+    handover_end(handed);
+    return result;
 }
 
 static long execute_image(const struct execution *execution, enum image image)
@@ -163,7 +173,7 @@ static long execute_image(const struct execution *execution, enum image image)
      * to take the door along for those that they start. */
     if (image == IMAGE_FOREIGN || (image == IMAGE_STATIC && the_shim.trapped))
         return execute_plain(execution);
-    return execute_with_door(execution);
+    return execute_with_door(execution, image);
 }
 
 /* "#! interpreter argument": cut out of the head, as the kernel does. */

@@ -127,6 +127,21 @@ static void lean_remove(char **environment)
     }
 }
 
+/* What was handed over for ld.so is closed by it, if it was told of it. Else nobody may inherit it.
+ * The length of what is before its number. */
+static size_t handed_close(const char *value, size_t length)
+{
+    size_t end = length;
+    uint64_t descriptor;
+    while (end > 0 && value[end - 1] >= '0' && value[end - 1] <= '9')
+        end--;
+    const char *at = value + end;
+    if (end == 0 || value[end - 1] != DOOR_HANDED || !text_get_number(&at, &descriptor))
+        return length;
+    system_call(SYS_close, (long)descriptor, 0, 0, 0, 0, 0);
+    return end - 1;
+}
+
 /* Take the door out of the environment: what the program sees is what it would see natively. */
 static bool environment_read(char **environment)
 {
@@ -149,6 +164,8 @@ static bool environment_read(char **environment)
         if (length > 0 && value[length - 1] == DOOR_CLOSE) {
             the_shim.core.no_openat2 = true;
             length--;
+        } else {
+            length = handed_close(value, length);
         }
         the_shim.trapped = door_parse(value, length);
         if (the_shim.trapped)

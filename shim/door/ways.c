@@ -37,13 +37,6 @@ static struct {
     uint64_t start_check;
 } memory IN_DATA;
 
-static uint64_t time_stamp(void)
-{
-    uint32_t low, high;
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (uint64_t)high << 32 | low;
-}
-
 static uint64_t mix(uint64_t value)
 {
     value = (value ^ (value >> 32)) * 0x9e3779b97f4a7c15ull;
@@ -51,8 +44,7 @@ static uint64_t mix(uint64_t value)
     return value ^ (value >> 32);
 }
 
-/* What all programs of the name space share; NULL where it can't be had. */
-static char *shared_get(void)
+char *shared_get(void)
 {
     char *shared = __atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE);
     if (shared != NULL || __atomic_load_n(&memory.unshared, __ATOMIC_ACQUIRE))

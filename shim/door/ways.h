@@ -27,6 +27,18 @@ enum way_kind {
     WAY_FOLDER, /* it is a directory */
 };
 
+/* In ticks of the processor's counter. */
+static inline uint64_t time_stamp(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+/* The part of the table's file that all programs of the name space write; NULL where it can't be
+ * had. A confined program may only read it. */
+char *shared_get(void) HIDDEN;
+
 /* Note in a view what ways are known by at this moment. */
 void ways_view(struct view *view) HIDDEN;
 

@@ -331,6 +331,28 @@ status_is 'and is told that it cannot be written' 1 in_session /bin/busybox sh -
 check 'a device' hirsel settrans --session t -c place/null null
 check 'a static program writes to it' in_session /bin/busybox sh -c 'echo x >place/null'
 
+# ---- the libc copy is handed over at an exec: nobody notices ----
+fds='import os; print(sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:-1])'
+prints 'no descriptor comes along' "$(python3 -c "$fds")" in_session sh -c "python3 -c '$fds'"
+prints 'nor behind another libc path' "$(python3 -c "$fds")" in_session sh -c "LD_LIBRARY_PATH=/nowhere python3 -c '$fds'"
+prints 'nor to a script, nor by env -i' "$(python3 -c "$fds")" in_session sh -c "printf '#!/usr/bin/python3\n$fds\n' >fds && chmod +x fds && env -i ./fds"
+prints 'nothing is left of an exec that fails' same in_session python3 -c '
+import os
+before = os.listdir("/proc/self/fd")
+open("broken", "w").write("\x7fELF"); os.chmod("broken", 0o755); os.chmod("plain_file", 0o644) if os.path.exists("plain_file") else None
+for i in range(300):
+    for path in ("/none", "/usr", "/etc/passwd", "./broken"):
+        try:
+            os.execv(path, [path])
+        except OSError:
+            pass
+    try:
+        os.execve("/bin/true", ["true", "x" * 3000000], {})
+    except OSError:
+        pass
+print("same" if os.listdir("/proc/self/fd") == before else os.listdir("/proc/self/fd"))'
+prints 'many at the same time' 1200 in_session sh -c 'for i in 1 2 3 4; do (j=0; while [ $j -lt 300 ]; do /bin/echo x; j=$((j + 1)); done) & done | wc -l; wait'
+
 # ---- ld.so's own files: bound from the start, they count ----
 cat >spoken.c <<'END'
 #include <unistd.h>
