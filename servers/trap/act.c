@@ -228,7 +228,9 @@ static long run_slow(struct worker *worker)
         repeat_open(worker, call);
         if (masked || (shape->traits & TRAIT_NAMES))
             worker->slot->step = STEP_CHANGING;
-        result = path_slow(call->number, call->arguments);
+        /* What a policy holds has been walked to, to be looked at. */
+        result = worker->policy == NULL ? path_slow(call->number, call->arguments)
+                                        : path_walked(&worker->walk, call->number, call->arguments);
     }
     if (queue >= 0)
         close((int)queue);
@@ -257,7 +259,7 @@ void act_slow(struct worker *worker, struct answer *answer)
         give(answer, call_return(call, &worker->client, result));
         return;
     }
-    if (act_open_flags(call) & O_PATH) {
+    if (fcntl((int)result, F_GETFL) & O_PATH) {
         act_guided(answer, act_pass(worker, (int)result));
         close((int)result);
         return;

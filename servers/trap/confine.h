@@ -6,6 +6,9 @@
 #include "servers/trap/worker.h"
 
 void confine(struct worker *worker, struct answer *answer);
+/* Have what the shim's functions do on the host for this worker's callers done by confine_host.c.
+ */
+void confine_begin(struct worker *worker);
 
 /* ---- hold.c: a place of the host's, held by an O_PATH descriptor, and whether it is allowed ----
  */
@@ -14,27 +17,32 @@ struct hold {
     int descriptor;
     bool missing;          /* the directory is held; `name` is not in it */
     char link[32];         /* /proc/self/fd/DESCRIPTOR: names what is held for every call */
-    char name[256];        /* missing: the last component */
+    char name[258];        /* of a directory that was held for it: the last component */
     char real[PATH_LIMIT]; /* where it is, by the kernel's word */
     struct stat status;
 };
 
-/* Hold where the worker's walk stands (PLACE_HOST). 0, or -errno: -ENOENT where the policy does not
+/* Hold where the walk stands (PLACE_HOST). 0, or -errno: -ENOENT where the policy does not
  * show that anything is there. */
-long hold_take(struct worker *worker, struct hold *hold);
+long hold_take(struct worker *worker, const struct walk *walk, struct hold *hold);
 /* The same, shown or not. */
-long hold_take_unseen(struct worker *worker, struct hold *hold);
+long hold_take_unseen(struct worker *worker, const struct walk *walk, struct hold *hold);
 /* Hold the directory that the last component is in, be it there or not. */
-long hold_take_parent(struct worker *worker, struct hold *hold);
-/* Hold what the caller's descriptor is open on. */
+long hold_take_parent(struct worker *worker, const struct walk *walk, struct hold *hold);
+/* Hold what the caller's descriptor is open on; AT_FDCWD: its current directory. */
 long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *hold);
-/* Whether the worker's walk stands at the name that procfs gives to a descriptor of the caller. */
-bool hold_is_own(const struct worker *worker, int *number);
+/* Whether the walk stands at the name that procfs gives to a descriptor of the caller. */
+bool hold_is_own(const struct worker *worker, const struct walk *walk, int *number);
 void hold_give(struct hold *hold);
 /* What the policy does not show is not there: a refusal, too, and counted. -ENOENT. */
 long hold_hide(struct worker *worker);
 /* Whether the policy allows this `access` there. 0 or -EACCES. */
 long hold_allows(const struct worker *worker, const struct hold *hold, unsigned access);
+
+/* ---- confine_host.c ---- */
+
+/* The worker's call on what is held: one of those that make and take away no names. */
+long confine_held(struct worker *worker, const struct hold *hold, const long arguments[6]);
 
 /* ---- terminal.c ---- */
 

@@ -201,7 +201,7 @@ static long local_connect(struct worker *worker, long descriptor,
     long result = path_walk(worker, address, length, false);
 
     if (result == 0)
-        result = hold_take_unseen(worker, &hold);
+        result = hold_take_unseen(worker, &worker->walk, &hold);
     if (result < 0)
         return result;
     if (is_servers(worker, &hold))
@@ -315,7 +315,7 @@ static long local_bind(struct worker *worker, long descriptor,
     if (result == 0 && act_entry_decides(worker))
         result = -EADDRINUSE;
     if (result == 0)
-        result = hold_take_parent(worker, &parent);
+        result = hold_take_parent(worker, &worker->walk, &parent);
     if (result < 0)
         return result;
     result = hold_allows(worker, &parent, FENCE_WRITE);

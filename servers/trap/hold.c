@@ -160,9 +160,8 @@ static long held(struct worker *worker, struct hold *hold)
 }
 
 /* A terminal that the policy does not show, but the caller has open. */
-static bool terminal_is_own(struct worker *worker, struct hold *hold)
+static bool terminal_is_own(struct worker *worker, const struct walk *walk, struct hold *hold)
 {
-    const struct walk *walk = &worker->walk;
     long result;
 
     if (!text_begins(walk->host, walk->host_length, "/dev/pts/", 9) ||
@@ -175,9 +174,8 @@ static bool terminal_is_own(struct worker *worker, struct hold *hold)
 }
 
 /* An O_PATH descriptor of where the walk stands, or -errno. */
-static long place_open(struct worker *worker)
+static long place_open(struct worker *worker, const struct walk *walk)
 {
-    const struct walk *walk = &worker->walk;
     /* The walk stops at a link only if it is not to be followed, or is one of procfs that leads to
      * an object. */
     bool magic = S_ISLNK(walk->status.st_mode) && (walk->options & WALK_FOLLOW);
@@ -189,9 +187,8 @@ static long place_open(struct worker *worker)
     return descriptor >= 0 ? descriptor : errno == ELOOP ? -EACCES : -errno;
 }
 
-bool hold_is_own(const struct worker *worker, int *number)
+bool hold_is_own(const struct worker *worker, const struct walk *walk, int *number)
 {
-    const struct walk *walk = &worker->walk;
     size_t length = strlen(worker->client.process);
     const char *rest = walk->host + length;
     uint64_t value;
@@ -207,36 +204,35 @@ bool hold_is_own(const struct worker *worker, int *number)
 }
 
 /* What the caller has open is no secret to it, wherever it is. */
-static bool is_open(const struct worker *worker)
+static bool is_open(const struct worker *worker, const struct walk *walk)
 {
     int number;
 
-    return (worker->walk.options & WALK_FOLLOW) && hold_is_own(worker, &number);
+    return (walk->options & WALK_FOLLOW) && hold_is_own(worker, walk, &number);
 }
 
-long hold_take(struct worker *worker, struct hold *hold)
+long hold_take(struct worker *worker, const struct walk *walk, struct hold *hold)
 {
-    long descriptor = place_open(worker);
+    long descriptor = place_open(worker, walk);
 
     hold->missing = false;
     hold->descriptor = (int)descriptor;
-    if (descriptor >= 0 && (is_open(worker) || terminal_is_own(worker, hold)))
+    if (descriptor >= 0 && (is_open(worker, walk) || terminal_is_own(worker, walk, hold)))
         return found(hold);
     return descriptor < 0 ? descriptor : held(worker, hold);
 }
 
-long hold_take_unseen(struct worker *worker, struct hold *hold)
+long hold_take_unseen(struct worker *worker, const struct walk *walk, struct hold *hold)
 {
-    long descriptor = place_open(worker);
+    long descriptor = place_open(worker, walk);
 
     hold->missing = false;
     hold->descriptor = (int)descriptor;
     return descriptor < 0 ? descriptor : found(hold);
 }
 
-long hold_take_parent(struct worker *worker, struct hold *hold)
+long hold_take_parent(struct worker *worker, const struct walk *walk, struct hold *hold)
 {
-    const struct walk *walk = &worker->walk;
     char path[PATH_LIMIT];
     size_t length = walk->host_length;
 
@@ -245,7 +241,7 @@ long hold_take_parent(struct worker *worker, struct hold *hold)
         path[--length] = '\0';
     while (length > 0 && path[length - 1] != '/')
         length--;
-    if (strlen(path + length) >= sizeof hold->name)
+    if (strlen(path + length) > NAME_MAX)
         return -ENAMETOOLONG;
     strcpy(hold->name, path + length);
     path[length > 1 ? length - 1 : length] = '\0';
@@ -260,7 +256,7 @@ long hold_take_parent(struct worker *worker, struct hold *hold)
 
 long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *hold)
 {
-    if (descriptor < 0)
+    if (descriptor < 0 && descriptor != AT_FDCWD)
         return -EBADF;
     hold->missing = false;
     hold->descriptor = client_place(&worker->client, descriptor);

@@ -201,7 +201,9 @@ int worker_run(struct worker *worker)
 
     identity_begin();
     the_shim.teaches = worker->policy != NULL;
-    if (!the_shim.teaches)
+    if (the_shim.teaches)
+        confine_begin(worker);
+    else
         ways_parted(); /* relative ways are another caller's each time */
     slot->worker = getpid();
     if (slot->notification.id != 0) {

@@ -44,6 +44,8 @@ struct core {
     bool bare;
 };
 
+struct walk;
+
 struct caller {
     const struct core *core;
     const char *process; /* "/proc/self", or "/proc/PID" seen from another process */
@@ -57,6 +59,12 @@ struct caller {
     uint64_t *request;
     /* Copy to the caller's memory; 0 or -EFAULT. */
     long (*write)(const struct caller *caller, void *to, const void *from, size_t length);
+    /* Another process, which a policy holds: makes a call on the host, where the walk came to (of
+     * two names: `to` is the second's, else NULL), if it may be made there. The paths among the
+     * arguments are still the caller's. NULL: the kernel is asked. */
+    long (*host_call)(void *holder, long number, const long arguments[6], const struct walk *walk,
+                      const struct walk *to);
+    void *holder;
 };
 
 /* The active snapshot, or NULL before anything was published. Good for one call: use

@@ -157,6 +157,8 @@ long socket_call(long number, const long arguments[6]) HIDDEN;
 /* ---- slow.c: by the walk ---- */
 /* For another process: -ESTALE where it starts in a removed directory of the host. */
 long path_slow(long number, const long arguments[6]) HIDDEN;
+/* The same where the walk is done already, by the options that go with the call. */
+long path_walked(struct walk *walk, long number, const long arguments[6]) HIDDEN;
 /* Whether the call follows a symlink in the last component. */
 bool call_follows(long number, const long arguments[6]) HIDDEN;
 /* A path for another call: where it leads on the host, put at `host` (PATH_LIMIT bytes). 0;

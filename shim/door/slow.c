@@ -23,7 +23,7 @@ enum { TABLE_ATTEMPTS = 8 };
 
 /* What a slow call needs besides its stack. */
 struct slow {
-    struct walk walk;
+    struct walk *walk;
     char text[PATH_LIMIT];
     char path[PATH_LIMIT];
 };
@@ -84,7 +84,7 @@ static long link_write(const struct call_shape *shape, const long arguments[6], 
  * /proc/self/fd/N): if it is a placeholder, what it stands for. */
 static long status_review(struct slow *slow, long number, const long arguments[6])
 {
-    struct walk *walk = &slow->walk;
+    struct walk *walk = slow->walk;
     bool wide = number == SYS_statx;
     void *status = (void *)arguments[wide ? 4 : call_shapes[number].path + 1];
     uint32_t mode = wide ? ((struct statx *)status)->stx_mode : ((struct stat *)status)->st_mode;
@@ -103,10 +103,12 @@ static long status_review(struct slow *slow, long number, const long arguments[6
     return result < 0 || ended ? 0 : status_write(wide, status, &found);
 }
 
-static long on_host(struct slow *slow, long number, const long arguments[6])
+static long host_call(struct walk *walk, long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
-    struct walk *walk = &slow->walk;
+    const struct caller *caller = &the_shim.caller;
+    if (caller->host_call != NULL)
+        return caller->host_call(caller->holder, number, arguments, walk, NULL);
     long changed[6];
     bytes_copy(changed, arguments, sizeof changed);
     /* Behind "." or ".." it would make an EISDIR of O_CREAT's EEXIST. */
@@ -119,7 +121,14 @@ static long on_host(struct slow *slow, long number, const long arguments[6])
     changed[shape->path] = (long)walk->host;
     if (shape->directory >= 0)
         changed[shape->directory] = AT_FDCWD;
-    long result = call_plain(number, changed);
+    return call_plain(number, changed);
+}
+
+static long on_host(struct slow *slow, long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    struct walk *walk = slow->walk;
+    long result = host_call(walk, number, arguments);
     if (result == 0 && shape->verb == VERB_ACCESS && walk->read_only &&
         (arguments[shape->path + 1] & W_OK))
         return -EROFS;
@@ -129,7 +138,7 @@ static long on_host(struct slow *slow, long number, const long arguments[6])
         ways_moved();
     if (result == 0 && shape->verb == VERB_STAT)
         return status_review(slow, number, arguments);
-    if (result > 0 && shape->verb == VERB_READLINK)
+    if (result > 0 && shape->verb == VERB_READLINK && !the_shim.core.bare)
         return link_translate(AT_FDCWD, walk->host, (char *)arguments[shape->path + 1],
                               (size_t)arguments[shape->path + 2], result);
     return result;
@@ -140,7 +149,7 @@ static long on_host(struct slow *slow, long number, const long arguments[6])
 static long on_reserved(struct slow *slow, long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
-    const struct walk *walk = &slow->walk;
+    const struct walk *walk = slow->walk;
     const struct core *core = &the_shim.core;
     size_t root = sizeof RESERVED_ROOT - 1;
     const char *rest = walk->name + root;
@@ -250,7 +259,7 @@ static long change_on_node(struct slow *slow, long number, const long arguments[
     default:
         return -EOPNOTSUPP;
     }
-    return node_change(&slow->walk, &change, ended);
+    return node_change(slow->walk, &change, ended);
 }
 
 /* A call that node.proto has no word for: let the kernel do it on what an open of the node gives.
@@ -259,7 +268,7 @@ static long by_descriptor(struct slow *slow, long number, const long arguments[6
 {
     const struct call_shape *shape = &call_shapes[number];
     unsigned follow = call_follows(number, arguments) ? 0 : O_NOFOLLOW;
-    long descriptor = node_open(&slow->walk, O_PATH | O_CLOEXEC | follow, 0, ended);
+    long descriptor = node_open(slow->walk, O_PATH | O_CLOEXEC | follow, 0, ended);
     if (descriptor < 0 || *ended)
         return descriptor;
     long changed[6];
@@ -276,7 +285,7 @@ static long by_descriptor(struct slow *slow, long number, const long arguments[6
 
 static long chdir_on_node(struct slow *slow, bool *ended)
 {
-    long descriptor = node_open(&slow->walk, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, ended);
+    long descriptor = node_open(slow->walk, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, ended);
     if (descriptor < 0 || *ended)
         return descriptor;
     long result = system_call(SYS_fchdir, descriptor, 0, 0, 0, 0, 0);
@@ -288,7 +297,7 @@ static long chdir_on_node(struct slow *slow, bool *ended)
 static long on_node(struct slow *slow, long number, const long arguments[6], bool *ended)
 {
     const struct call_shape *shape = &call_shapes[number];
-    struct walk *walk = &slow->walk;
+    struct walk *walk = slow->walk;
     struct stat status;
     long result;
     *ended = false;
@@ -405,7 +414,7 @@ static long entry_allows(const struct walk *walk, const struct call_shape *shape
 static long on_symlink_entry(struct slow *slow, long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
-    const struct walk *walk = &slow->walk;
+    const struct walk *walk = slow->walk;
     const char *target = table_text(walk->table, walk->entry->target);
     size_t length = walk->entry->target_length;
     if (shape->verb == VERB_READLINK)
@@ -428,7 +437,7 @@ static long on_symlink_entry(struct slow *slow, long number, const long argument
 static long dispatch_place(struct slow *slow, long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
-    struct walk *walk = &slow->walk;
+    struct walk *walk = slow->walk;
     unsigned flags = 0, mode = 0;
     bool removes_folder = shape->verb == VERB_REMOVE_DIRECTORY ||
                           (number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR));
@@ -470,6 +479,18 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
     }
 }
 
+long path_walked(struct walk *walk, long number, const long arguments[6])
+{
+    struct slow *slow = scratch_take(sizeof *slow);
+    long result;
+    if (slow == NULL)
+        return -ENOMEM;
+    slow->walk = walk;
+    result = dispatch_place(slow, number, arguments);
+    scratch_give(slow, sizeof *slow);
+    return result;
+}
+
 long path_slow(long number, const long arguments[6])
 {
     /* What moves the program itself is done here. */
@@ -477,9 +498,13 @@ long path_slow(long number, const long arguments[6])
     if (trap_decides() && verb != VERB_CHDIR && verb != VERB_CHROOT)
         return verb == VERB_OPEN ? call_whole(number, arguments) : call_asked(number, arguments);
     const struct call_shape *shape = &call_shapes[number];
-    struct slow *slow = scratch_take(sizeof *slow);
-    if (slow == NULL)
+    struct whole {
+        struct slow slow;
+        struct walk walk;
+    } *whole = scratch_take(sizeof *whole);
+    if (whole == NULL)
         return -ENOMEM;
+    struct walk *walk = whole->slow.walk = &whole->walk;
     const char *path = (const char *)arguments[shape->path];
     int directory = shape->directory >= 0 ? (int)arguments[shape->directory] : AT_FDCWD;
     bool removes = shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY;
@@ -493,33 +518,36 @@ long path_slow(long number, const long arguments[6])
         struct view view = view_get();
         if (path[0] == '\0' && (shape->traits & TRAIT_EMPTY_PATH) &&
             (arguments[shape->flags] & AT_EMPTY_PATH))
-            result = walk_descriptor(&slow->walk, &the_shim.caller, view.table, directory);
+            result = walk_descriptor(walk, &the_shim.caller, view.table, directory);
         else
-            result = walk_path(&slow->walk, &the_shim.caller, view.table, directory, path, options);
+            result = walk_path(walk, &the_shim.caller, view.table, directory, path, options);
         if (view.table != NULL && !table_still(&the_shim.core, view.generation)) {
             result = -EAGAIN;
             continue;
         }
         if (result == 0)
-            way_learn_walk(&view, directory, path, &slow->walk);
+            way_learn_walk(&view, directory, path, walk);
         if (result == 0)
-            result = dispatch_place(slow, number, arguments);
+            result = dispatch_place(&whole->slow, number, arguments);
         if (result == -ESTALE && !the_shim.caller.foreign)
             result = call_plain(number, arguments);
         if (result == -EAGAIN)
             break;
     }
-    scratch_give(slow, sizeof *slow);
+    scratch_give(whole, sizeof *whole);
     return result;
 }
 
 long path_to_host(int directory, const char *path, unsigned options, char *host, char *name)
 {
     struct view view = view_get();
-    struct slow *slow = scratch_take(sizeof *slow);
-    if (slow == NULL)
+    struct whole {
+        struct walk walk;
+        char path[32];
+    } *whole = scratch_take(sizeof *whole);
+    if (whole == NULL)
         return -ENOMEM;
-    struct walk *walk = &slow->walk;
+    struct walk *walk = &whole->walk;
     long result = walk_path(walk, &the_shim.caller, view.table, directory, path, options);
     if (result == 0)
         way_learn_walk(&view, directory, path, walk);
@@ -533,9 +561,9 @@ long path_to_host(int directory, const char *path, unsigned options, char *host,
             break;
         if (ended)
             continue;
-        bytes_copy(slow->path, "/proc/self/fd/", 14);
-        slow->path[14 + text_put_number(slow->path + 14, (uint64_t)descriptor)] = '\0';
-        result = host_link(slow->path, host, PATH_LIMIT);
+        bytes_copy(whole->path, "/proc/self/fd/", 14);
+        whole->path[14 + text_put_number(whole->path + 14, (uint64_t)descriptor)] = '\0';
+        result = host_link(whole->path, host, PATH_LIMIT);
         system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
         if (result > 0)
             result = 0;
@@ -556,6 +584,6 @@ long path_to_host(int directory, const char *path, unsigned options, char *host,
         if (walk->name_length == 0)
             bytes_copy(name, "/", 2);
     }
-    scratch_give(slow, sizeof *slow);
+    scratch_give(whole, sizeof *whole);
     return result;
 }

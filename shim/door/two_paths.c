@@ -134,6 +134,26 @@ static void slash_put(struct walk *walk)
     walk->host[walk->host_length] = '\0';
 }
 
+static long pair_on_host(struct pair *pair, long number, const long arguments[6])
+{
+    const struct call_shape *shape = &call_shapes[number];
+    const struct caller *caller = &the_shim.caller;
+    struct walk *from = &pair->from, *to = &pair->to;
+    if (caller->host_call != NULL)
+        return caller->host_call(caller->holder, number, arguments, from, to);
+    long changed[6];
+    bytes_copy(changed, arguments, sizeof changed);
+    slash_put(from);
+    slash_put(to);
+    changed[shape->path] = (long)from->host;
+    changed[shape->path2] = (long)to->host;
+    if (shape->directory >= 0) {
+        changed[shape->directory] = AT_FDCWD;
+        changed[shape->directory2] = AT_FDCWD;
+    }
+    return call_plain(number, changed);
+}
+
 static long pair_run(struct pair *pair, long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
@@ -156,17 +176,7 @@ static long pair_run(struct pair *pair, long number, const long arguments[6])
         result = pair_on_node(pair, number, flags, &ended);
         return ended && result == 0 ? -EXDEV : result;
     }
-    long changed[6];
-    bytes_copy(changed, arguments, sizeof changed);
-    slash_put(from);
-    slash_put(to);
-    changed[shape->path] = (long)from->host;
-    changed[shape->path2] = (long)to->host;
-    if (shape->directory >= 0) {
-        changed[shape->directory] = AT_FDCWD;
-        changed[shape->directory2] = AT_FDCWD;
-    }
-    result = call_plain(number, changed);
+    result = pair_on_host(pair, number, arguments);
     if (result == 0)
         names_changed(number, arguments, AT_FDCWD, to->host);
     return result;

@@ -252,6 +252,11 @@ class Comparison:
                 return False  # it can't be taken back by a name
         return True
 
+    def is_outside(self, start, path, follow=True, name=False):
+        """Whether a confined program may not change it; or not its name. Raises what a walk does."""
+        where, _ = self.session.walk(start, path, follow)
+        return not where.virtual and not (where.real + ("" if name else "/")).startswith(self.world.base + "/")
+
     def is_held_bare(self, request, agent, start):
         """Whether a program without the shim asks fstat of a virtual folder: that call is the
         kernel's own, which knows the placeholder only."""
@@ -271,8 +276,14 @@ class Comparison:
         if request["op"] in expect.two_paths:
             if max(len(os.fsencode(request[path])) for path in ("path", "path2")) >= PATH_MAX:
                 raise expect.Untold  # which of two errors comes first
+            if self.confined and request["op"] == "link" and \
+               self.is_outside(start, request["path"], follow=False, name=True):
+                raise expect.Untold  # Landlock speaks before it is seen what is to be linked
             return expect.two_paths[request["op"]](self.session, request, start,
                                                    self.start(agent, request.get("at2")))
+        if self.confined and request["op"] == "access" and request["mode"] & os.W_OK:
+            if self.is_outside(start, request["path"]):
+                expect.fail(errno.EACCES, errno.EROFS)  # what may be written is said by the policy
         return expect.one_path[request["op"]](self.session, request, start)
 
     def burst(self):
@@ -322,7 +333,7 @@ class Comparison:
         expected, wanted, also = None, 0, ()
         if not self.harmless(request, agent):
             return
-        if self.confined and request["op"] == "read" and request["how"] == 2:
+        if self.confined and request["op"] in ("read", "open") and request["how"] == 2:
             request["how"] = 1  # openat2 is refused there
         try:
             expected = self.expected(request, agent)
@@ -440,7 +451,9 @@ def main():
         subprocess.run(["hirsel", "start", name], check=True)
         command = ["hirsel", "run", "--session", name, "--"]
         if options.confine:
-            command[-1:] = ["--confine", "--allow-write", base, "--allow-read", "/", "--"]
+            programs = [who for who in options.agents.split(",") if who != "python"]
+            command[-1:] = ["--confine", "--allow-write", base, "--allow-read", "/",
+                            *(f"--allow-exec={program}" for program in programs), "--"]
         if options.around:
             command = ["hirsel", "run", "--session", options.around, "--"] + command
         for words in world.commands:
@@ -452,7 +465,7 @@ def main():
     session = Session(entries, records, world.base)
     agents = [Agent(command, world.h, who) for who in options.agents.split(",")]
     comparison = Comparison(world, session, agents, options.seed)
-    comparison.confined = options.confine
+    comparison.confined = session.confined = options.confine
     began = time.monotonic()
     try:
         for agent in agents:

@@ -22,7 +22,7 @@ class Expected:
 
     def __init__(self, check=None, undo=(), effect=None, where=None, moved=()):
         self.check, self.undo, self.effect, self.where = check or (lambda value: None), undo, effect, where
-        self.moved = moved  # host paths that it moves or removes
+        self.moved = moved  # host paths that it moves, removes or makes
 
 
 def same(wanted):
@@ -275,7 +275,8 @@ def open_file(session, request, start):
         if text is not None:
             fail(errno.ELOOP)
     if made is not None:
-        return Expected(undo=[{"op": "unlink", "path": made.name}], effect=exists(real_child(made), os.path.isfile))
+        return Expected(undo=[{"op": "unlink", "path": made.name}], effect=exists(real_child(made), os.path.isfile),
+                        moved=[real_child(made)])
     if is_directory(where):
         if writes or flags & os.O_CREAT:
             fail(errno.EISDIR)

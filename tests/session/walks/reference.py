@@ -95,6 +95,7 @@ class Session:
         self.records = records  # the text of a node's symlink -> the tree of its archive
         self.links = 0  # that a walk followed
         self.met_node = False  # whether a walk went through a node
+        self.confined = False  # whether other processes are out of sight
 
     # ---- the table ----
 
@@ -167,6 +168,8 @@ class Session:
     def look(self, where, name):
         """What is called `name` here, not followed: (Where, symlink's text or None)."""
         path = f"{where.name}/{name}"
+        if self.confined and where.real == "/proc" and name.isdigit():
+            raise Untold
         entry = self.table.get(path)
         if entry is not None:
             if entry.kind == "hide":

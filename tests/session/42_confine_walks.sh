@@ -1,0 +1,54 @@
+#!/bin/bash
+# timeout: 240
+# The reference walk of 40_walks again, asked by confined programs: with the shim, which is taught ways
+# and leaves opens to Landlock, and static ones, which the trap server answers alone. What names mean
+# and which error comes first is the same as outside; the policy allows all that is asked here.
+# HIRSEL_TEST_SEED=N walks with this seed alone; HIRSEL_TEST_QUERIES=N says how many are asked.
+. "$(dirname "$0")/lib.sh"
+. "$SOURCE/tests/session/trap.sh"
+trap_needed
+why=$SCRATCH/tmp/why
+if ! hirsel run --confine -- true 2>"$why"; then
+    skip "no confinement here: $(head -n 1 "$why")"
+    finish
+fi
+export PYTHONDONTWRITEBYTECODE=1
+compare=$SOURCE/tests/session/walks/compare.py
+queries=${HIRSEL_TEST_QUERIES:-3000}
+[[ -n $LONG ]] && queries=20000
+
+program walker walker gcc -static
+program walker.musl walker musl-gcc -static
+program walker.dynamic walker gcc
+
+# walks SEED AGENT,AGENT [OPTION…]
+walks() {
+    local seed=$1 agents=$2
+    shift 2
+    if timeout 200 python3 "$compare" "$WORK" --confine --seed "$seed" --queries "$queries" --agents "${agents//@/$BARE/}" "$@" >out 2>&1; then
+        ok "seed $seed${*:+ }$*, ${agents//@/}: $(sed -n 's/^# seed [0-9]*: //p' out)"
+    else
+        not_ok "seed $seed${*:+ }$*, ${agents//@/}"
+        grep -av ': up;' out | head -60 | cut -c1-600
+    fi
+    [[ ! -d $WORK/w$seed ]] || { chmod -R u+rwx "$WORK/w$seed" && rm -rf "$WORK/w$seed"; }
+}
+
+if [[ -n ${HIRSEL_TEST_SEED:-} ]]; then
+    for agents in python,python @walker,python @walker,@walker.musl; do
+        walks "$HIRSEL_TEST_SEED" "$agents"
+        walks "$HIRSEL_TEST_SEED" "$agents" --no-shadows
+    done
+    finish
+fi
+for seed in 11 12 13; do walks "$seed" python,python; done
+walks 21 python,python --no-shadows
+walks 14 @walker,python
+walks 15 @walker,@walker.musl
+walks 22 @walker.dynamic,@walker --no-shadows
+# Seeds of chance are for make check-long: a check says the same each time.
+agents=(python,python @walker,python @walker,@walker.musl python,@walker.dynamic)
+for ((i = 0; i < ${LONG:+12} + 0; i++)); do
+    walks "$((RANDOM * 32768 + RANDOM + 100000))" "${agents[i % 4]}" $( ((i % 3)) || echo --no-shadows)
+done
+finish
