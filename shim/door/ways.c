@@ -262,9 +262,14 @@ static void way_learn(uint64_t number)
     if (number == 0 || (trap_decides() && (number & 1)))
         return;
     struct space_way *way = way_place(number, 0);
+    uint64_t now = time_stamp();
     for (unsigned turn = 0; turn < WAY_PLACES; turn++) {
         struct space_way *other = way_place(number, turn);
-        if (way_learned(other, number) != 0) {
+        uint64_t learned = way_learned(other, number);
+        /* Others read it: what was written a moment ago is not written again. */
+        if (learned != 0 && now - learned < WAY_LIFETIME / 8)
+            return;
+        if (learned != 0) {
             way = other;
             break;
         }
@@ -272,9 +277,8 @@ static void way_learn(uint64_t number)
             __atomic_load_n(&way->learned, __ATOMIC_RELAXED))
             way = other;
     }
-    uint64_t learned = time_stamp();
-    __atomic_store_n(&way->learned, learned, __ATOMIC_RELAXED);
-    __atomic_store_n(&way->check, way_check(number, learned), __ATOMIC_RELAXED);
+    __atomic_store_n(&way->learned, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&way->check, way_check(number, now), __ATOMIC_RELAXED);
 }
 
 void way_learn_directory(const struct view *view, int directory, const char *path)
