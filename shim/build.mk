@@ -34,6 +34,6 @@ $(SHIM): $(SHIM_OBJECTS) shim/shim.ld
 -include $(SHIM_OBJECTS:.o=.d)
 
 # The core as it is in the shim, its own memcpy and all.
-SHIM_CORE := $(addprefix $(B)/shim/shim/core/,table.o text.o walk.o host.o)
-UNIT_LINK_shim_table := $(filter-out %/walk.o %/host.o,$(SHIM_CORE))
+SHIM_CORE := $(addprefix $(B)/shim/shim/core/,table.o text.o walk.o restrict.o host.o)
+UNIT_LINK_shim_table := $(filter-out %/walk.o %/restrict.o %/host.o,$(SHIM_CORE))
 UNIT_LINK_shim_walk := $(SHIM_CORE)

@@ -102,6 +102,11 @@ long act_repeat_settle(const struct worker *worker, long result)
     return result == (made ? -EEXIST : -ENOENT) ? 0 : result;
 }
 
+static uint64_t open_resolve(const struct call *call)
+{
+    return call->number == SYS_openat2 ? ((const struct open_how *)call->arguments[2])->resolve : 0;
+}
+
 /* An open that makes a file which must not be there: a repeat finds the file it made. */
 static void repeat_open(const struct worker *worker, struct call *call)
 {
@@ -153,6 +158,16 @@ long act_guide_path(struct worker *worker, const char *host)
     memcpy(guidance.arguments, call->given, sizeof guidance.arguments);
     if (shape->directory >= 0)
         guidance.arguments[shape->directory] = AT_FDCWD;
+    if (call->number == SYS_openat2) {
+        const struct open_how *how = (const struct open_how *)call->arguments[2];
+
+        /* The walk has kept its restrictions, which are about another path. */
+        guidance.number = SYS_openat;
+        guidance.arguments[2] = (long)how->flags;
+        guidance.arguments[3] = (long)how->mode;
+        if (how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
+            guidance.arguments[2] |= O_NOFOLLOW;
+    }
     return guide(worker, &guidance);
 }
 
@@ -289,7 +304,8 @@ static bool act_by_walk(struct worker *worker, struct answer *answer)
         give(answer, call_return(call, &worker->client, 0));
         return true;
     }
-    if (shape->verb != VERB_OPEN || walk->read_only || !S_ISREG(walk->status.st_mode))
+    if (shape->verb != VERB_OPEN || walk->read_only || !S_ISREG(walk->status.st_mode) ||
+        open_resolve(call) != 0)
         return false;
     flags = act_open_flags(call);
     if (flags & (O_CREAT | O_PATH | O_TMPFILE))
@@ -332,35 +348,41 @@ static bool act_told(struct worker *worker, struct answer *answer)
     return true;
 }
 
+/* openat2's flags and restrictions, which the kernel looks at before it looks for the path. */
+static long how_bring(struct worker *worker)
+{
+    struct call *call = &worker->call;
+    size_t size = (size_t)call->given[3];
+    struct open_how how;
+    long result;
+
+    if (size < sizeof how)
+        return -EINVAL;
+    result = call_bring_rest(call, &worker->client);
+    if (result < 0)
+        return result;
+    if (syscall(SYS_openat2, -1, "", call->arguments[2], size) < 0 && errno != ENOENT)
+        return -errno;
+    call->arguments[3] = sizeof how;
+    return how_take(&how, (const void *)call->arguments[2], size);
+}
+
 static void act_path(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
     const struct call_shape *shape = &call_shapes[call->number];
-    long result = call_bring_paths(call, &worker->client);
+    long result = call->number == SYS_openat2 ? how_bring(worker) : 0;
     struct view view;
     bool walked = false;
 
-    if (result == 0 && call->number == SYS_openat2)
-        result = call_bring_rest(call, &worker->client);
+    if (result == 0)
+        result = call_bring_paths(call, &worker->client);
     if (result != 0) {
         act_bring_failed(worker, answer, result);
         return;
     }
     if (act_told(worker, answer))
         return;
-    /* Its restrictions are the kernel's to keep, its mistakes the kernel's to tell. */
-    if (call->number == SYS_openat2 &&
-        ((size_t)call->given[3] < sizeof(struct open_how) ||
-         ((const struct open_how *)call->arguments[2])->resolve != 0)) {
-        proceed(answer);
-        return;
-    }
-    /* The kernel looks at the flags before it looks for the path, and finds no empty one. */
-    if (call->number == SYS_openat2 &&
-        syscall(SYS_openat2, -1, "", call->arguments[2], call->given[3]) < 0 && errno != ENOENT) {
-        give(answer, -errno);
-        return;
-    }
     view = view_get();
     if (call->paths[0][0] == '\0') {
         bool by_descriptor =

@@ -9,6 +9,7 @@
 #include "servers/trap/teach.h"
 #include "servers/trap/worker.h"
 #include "shim/core/host.h"
+#include "shim/core/restrict.h"
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
 
@@ -22,6 +23,7 @@ struct question {
     const char *path;
     bool follow;
     unsigned options;            /* for the walk */
+    uint64_t resolve;            /* openat2's */
     char probe[PATH_LIMIT + 64]; /* the same path, as this process can name it */
     bool absolute;               /* the probe is where the path leads by its text */
 };
@@ -151,6 +153,9 @@ static bool is_plain(struct worker *worker, struct question *question)
     /* What a link of procfs says may have another name here. */
     if (question->shape->verb == VERB_READLINK && view->places)
         return false;
+    /* By another root the path's text, and that of a symlink, is another place. */
+    if (question->resolve & RESOLVE_IN_ROOT)
+        return false;
     if (!probe_make(&worker->client, question))
         return false;
     if (text_find(view->table, AT_FDCWD, question->absolute ? question->probe : question->path) ==
@@ -193,8 +198,9 @@ static long walk_take(struct worker *worker, const struct question *question)
             result = -EAGAIN;
             continue;
         }
-        if (result == 0 && question->absolute)
+        if (result == 0 && question->absolute && question->resolve == 0)
             way_learn_walk(&view, AT_FDCWD, question->probe, walk);
+        break;
     }
     return result;
 }
@@ -235,6 +241,9 @@ static struct question *question_make(const struct worker *worker, const struct 
         question.options |= WALK_NAME;
     if (shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY)
         question.options |= WALK_NODE_NAME;
+    question.resolve =
+        call->number == SYS_openat2 ? ((const struct open_how *)call->arguments[2])->resolve : 0;
+    question.options |= (unsigned)question.resolve << WALK_RESOLVE_AT;
     question.absolute = false;
     return &question;
 }

@@ -3,6 +3,7 @@
 
 #include "shim/core/host.h"
 #include "shim/core/node.h"
+#include "shim/core/restrict.h"
 #include "shim/core/text.h"
 #include "shim/core/walk.h"
 
@@ -97,6 +98,11 @@ static void name_pop(struct walk *walk)
 static long go_up(struct walk *walk)
 {
     bool inside = walk->place == PLACE_HOST && walk->name_length > walk->mount_length;
+    bool leaves = walk->place == PLACE_NODE ? walk->name_length == walk->node_name_length
+                                            : !inside && walk->name_length > 0;
+    long allowed = leaves ? restrict_mount(walk) : 0;
+    if (allowed < 0)
+        return allowed;
     name_pop(walk);
     if (!inside)
         return place_set(walk);
@@ -116,12 +122,28 @@ static bool todo_is_last(const struct walk *walk)
     return true;
 }
 
+static long start_set(struct walk *walk, int directory);
+
+/* Go on from the root, or from what is the root to this walk. */
+static long root_set(struct walk *walk)
+{
+    if (walk->resolve & RESOLVE_IN_ROOT)
+        return start_set(walk, walk->directory);
+    walk->name_length = 0;
+    walk->name[0] = '\0';
+    walk->place = PLACE_HOST;
+    return place_set(walk);
+}
+
 /* Put a symlink's text in front of what is still to be walked. */
 static long todo_splice(struct walk *walk, const char *text, size_t length)
 {
     if (++walk->links > LINKS_LIMIT)
         return -ELOOP;
     size_t rest = walk->todo_length - walk->todo_at;
+    long allowed = restrict_link(walk, length > 0 && text[0] == '/');
+    if (allowed < 0)
+        return allowed;
     if (length == 0)
         return -ENOENT;
     if (length + 1 + rest >= sizeof walk->todo)
@@ -144,11 +166,9 @@ static long todo_splice(struct walk *walk, const char *text, size_t length)
     walk->todo_at = 0;
     walk->todo_length = gap + rest;
     start[walk->todo_length] = '\0';
-    if (text[0] == '/') {
-        walk->name_length = 0;
-        walk->name[0] = '\0';
-        walk->place = PLACE_HOST;
-        long result = place_set(walk);
+    /* The text may lie in walk->link, which root_set uses. */
+    if (start[0] == '/') {
+        long result = root_set(walk);
         if (result == 0 && walk->place == PLACE_HOST && todo_is_last(walk))
             result = host_status(walk->host, &walk->status);
         return result;
@@ -247,13 +267,16 @@ static long link_enter(struct walk *walk, bool last)
         bytes_copy(node->host, walk->host, walk->host_length + 1);
         node->host_length = walk->host_length;
         node_set(walk, 0, walk->name_length);
-        return 0;
+        return restrict_mount(walk);
     }
     if (last && is_not_followed(walk))
         return 0;
     /* A magic link of procfs is not its text. At the end the kernel follows it; on the way the
      * session's name of where it leads is found from its text. */
     if (is_magic(walk, (size_t)length)) {
+        long allowed = restrict_magic(walk);
+        if (allowed < 0)
+            return allowed;
         if (last || walk->link[0] != '/')
             return 0;
         if (++walk->links > LINKS_LIMIT)
@@ -278,6 +301,8 @@ static long host_step(struct walk *walk, bool last)
         walk->missing = true;
         return 0;
     }
+    if (result == 0)
+        result = restrict_host(walk);
     if (result < 0)
         return result;
     if (S_ISLNK(walk->status.st_mode))
@@ -310,8 +335,11 @@ static long entry_step(struct walk *walk, const struct space_entry *entry, bool 
         return todo_splice(walk, table_text(walk->table, entry->target), entry->target_length);
     case SPACE_NODE:
         node_set(walk, entry->translator, walk->name_length);
-        return 0;
+        return restrict_mount(walk);
     default:
+        result = restrict_mount(walk);
+        if (result < 0)
+            return result;
         walk->place = PLACE_HOST;
         walk->mount_length = walk->name_length;
         walk->read_only = (entry->flags & SPACE_READ_ONLY) != 0;
@@ -347,6 +375,9 @@ static long step(struct walk *walk, const char *component, size_t length, bool l
         return 0;
     }
     if (length == 2 && component[0] == '.' && component[1] == '.') {
+        restrict_up(walk);
+        if (restrict_is_start(walk))
+            return walk->resolve & RESOLVE_BENEATH ? -EXDEV : 0;
         if (walk->place == PLACE_NODE) {
             bool ended;
             long left = node_leave(walk, &ended);
@@ -356,7 +387,7 @@ static long step(struct walk *walk, const char *component, size_t length, bool l
         long result = go_up(walk);
         if (result == 0 && walk->place == PLACE_HOST)
             result = host_status(walk->host, &walk->status);
-        return result;
+        return result == 0 ? restrict_host(walk) : result;
     }
     walk->entry = NULL;
     long result = name_push(walk, component, length);
@@ -387,6 +418,9 @@ static long walk_run(struct walk *walk)
 {
     const char *component;
     size_t length;
+    long waits = restrict_wait(walk);
+    if (waits < 0)
+        return waits;
     while (todo_next(walk, &component, &length)) {
         /* The component is copied: a splice overwrites todo. */
         char copy[256];
@@ -394,6 +428,8 @@ static long walk_run(struct walk *walk)
             return -ENAMETOOLONG;
         bytes_copy(copy, component, length);
         long result = step(walk, copy, length, todo_is_last(walk));
+        if (result == 0)
+            result = restrict_wait(walk);
         if (result < 0)
             return result;
     }
@@ -564,15 +600,20 @@ static void walk_begin(struct walk *walk, const struct caller *caller,
     walk->missing = false;
     walk->slash = false;
     walk->end = END_NAME;
+    walk->resolve = 0;
+    walk->directory = AT_FDCWD;
+    walk->start_length = 0;
+    walk->rooted = false;
+    walk->host_mount = 0;
     walk->links = 0;
     walk->todo_at = walk->todo_length = 0;
     walk->todo[0] = '\0';
 }
 
-long walk_descriptor(struct walk *walk, const struct caller *caller,
-                     const struct space_snapshot *table, int descriptor)
+/* Stand where the caller's descriptor stands. */
+static long start_set(struct walk *walk, int descriptor)
 {
-    walk_begin(walk, caller, table);
+    const struct caller *caller = walk->caller;
     char link[64];
     size_t length = text_length(caller->process);
     bytes_copy(link, caller->process, length);
@@ -598,6 +639,13 @@ long walk_descriptor(struct walk *walk, const struct caller *caller,
     return walk_from_host(walk, walk->link, (size_t)got);
 }
 
+long walk_descriptor(struct walk *walk, const struct caller *caller,
+                     const struct space_snapshot *table, int descriptor)
+{
+    walk_begin(walk, caller, table);
+    return start_set(walk, descriptor);
+}
+
 static enum path_end path_end(const char *path, size_t length)
 {
     while (length > 0 && path[length - 1] == '/')
@@ -621,15 +669,17 @@ long walk_path(struct walk *walk, const struct caller *caller, const struct spac
     if (length >= PATH_LIMIT)
         return -ENAMETOOLONG;
     long result;
-    if (path[0] == '/') {
-        walk_begin(walk, caller, table);
-        result = place_set(walk);
-    } else {
-        result = walk_descriptor(walk, caller, table, directory);
-    }
+    unsigned resolve = options >> WALK_RESOLVE_AT;
+    walk_begin(walk, caller, table);
+    if (path[0] != '/' || (resolve & RESOLVE_IN_ROOT))
+        result = start_set(walk, directory);
+    else
+        result = resolve & RESOLVE_BENEATH ? -EXDEV : place_set(walk);
     if (result < 0)
         return result;
     walk->options = options;
+    walk->resolve = resolve;
+    walk->directory = directory;
     walk->slash = path[length - 1] == '/';
     walk->end = path_end(path, length);
     bytes_copy(walk->todo, path, length + 1);
@@ -642,5 +692,6 @@ long walk_path(struct walk *walk, const struct caller *caller, const struct spac
         if (!S_ISDIR(walk->status.st_mode))
             return -ENOTDIR;
     }
+    restrict_begin(walk, path[0] == '/');
     return walk_run(walk);
 }

@@ -25,11 +25,12 @@ struct node_reference {
 };
 
 enum walk_options {
-    WALK_FOLLOW = 1,    /* follow a symlink in the last component */
-    WALK_NODE_NAME = 2, /* a record in the last component is wanted as the host's symlink that
-                         * carries it, as for unlink and rename */
-    WALK_NAME = 4,      /* the last component is a name to make, change or take away: it is not
-                         * followed, not even with a slash behind it */
+    WALK_FOLLOW = 1,     /* follow a symlink in the last component */
+    WALK_NODE_NAME = 2,  /* a record in the last component is wanted as the host's symlink that
+                          * carries it, as for unlink and rename */
+    WALK_NAME = 4,       /* the last component is a name to make, change or take away: it is not
+                          * followed, not even with a slash behind it */
+    WALK_RESOLVE_AT = 8, /* from this bit on: openat2's RESOLVE_ flags (restrict.h) */
 };
 
 /* How a path ends: only a name can be made, changed or taken away. */
@@ -64,6 +65,12 @@ struct walk {
     bool slash;          /* the path ended with a slash */
     enum path_end end;
     struct stat status; /* PLACE_HOST and not missing: lstat of it */
+
+    unsigned resolve;    /* openat2's RESOLVE_ flags */
+    int directory;       /* where it started: a descriptor, or AT_FDCWD */
+    size_t start_length; /* of the start's name: what must not be left, or the root */
+    bool rooted;         /* the kernel would have looked for the root by now (restrict.c) */
+    uint64_t host_mount; /* RESOLVE_NO_XDEV: the host's mount that the walk is on */
 
     unsigned links;
     char todo[2 * PATH_LIMIT]; /* what is still to be walked, from `at` */

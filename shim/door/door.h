@@ -141,6 +141,10 @@ void openat2_note(long result) HIDDEN;
 /* ---- one call each ---- */
 long path_call(long number, const long arguments[6]) HIDDEN;
 long open_call(long number, const long arguments[6]) HIDDEN;
+struct open_how;
+/* openat2's third argument, `size` bytes that the kernel has read and found sound. 0; -E2BIG or
+ * -EINVAL, as an older kernel says it, for what is not known here. */
+long how_take(struct open_how *how, const void *from, size_t size) HIDDEN;
 long two_paths_call(long number, const long arguments[6]) HIDDEN;
 /* The same by the walk at once. For another process: -ESTALE where only the kernel can tell. */
 long two_paths_slow(long number, const long arguments[6]) HIDDEN;

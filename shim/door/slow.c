@@ -14,6 +14,7 @@
 
 #include "shim/core/host.h"
 #include "shim/core/node.h"
+#include "shim/core/restrict.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
@@ -62,6 +63,24 @@ static void open_arguments(long number, const long arguments[6], unsigned *flags
         *flags = (unsigned)arguments[shape->flags];
         *mode = (unsigned)arguments[shape->flags + 1];
     }
+}
+
+/* openat2's restrictions, for the walk. */
+static unsigned resolve_options(long number, const long arguments[6])
+{
+    if (number != SYS_openat2)
+        return 0;
+    return (unsigned)((const struct open_how *)arguments[2])->resolve << WALK_RESOLVE_AT;
+}
+
+/* The same for the kernel, once the walk has led to the end: there is no start to stay below any
+ * more. Who wanted to stay there must not be led away by a symlink that was put on the way since.
+ */
+static uint64_t resolve_at_end(uint64_t resolve)
+{
+    bool holds = (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0;
+    return (resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED)) |
+           (holds ? RESOLVE_NO_SYMLINKS : 0);
 }
 
 /* A symlink's text to a program that called readlink: as much as it has room for. */
@@ -121,6 +140,13 @@ static long host_call(struct walk *walk, long number, const long arguments[6])
     changed[shape->path] = (long)walk->host;
     if (shape->directory >= 0)
         changed[shape->directory] = AT_FDCWD;
+    struct open_how how;
+    if (number == SYS_openat2) {
+        how = *(const struct open_how *)arguments[2];
+        how.resolve = resolve_at_end(how.resolve);
+        changed[2] = (long)&how;
+        changed[3] = sizeof how;
+    }
     return call_plain(number, changed);
 }
 
@@ -511,6 +537,7 @@ long path_slow(long number, const long arguments[6])
     unsigned options = call_follows(number, arguments) ? WALK_FOLLOW : 0;
     if (shape->traits & TRAIT_NAMES)
         options |= WALK_NAME;
+    options |= resolve_options(number, arguments);
     long result = -EAGAIN;
     if (removes)
         options |= WALK_NODE_NAME;
@@ -525,7 +552,7 @@ long path_slow(long number, const long arguments[6])
             result = -EAGAIN;
             continue;
         }
-        if (result == 0)
+        if (result == 0 && walk->resolve == 0)
             way_learn_walk(&view, directory, path, walk);
         if (result == 0)
             result = dispatch_place(&whole->slow, number, arguments);

@@ -140,9 +140,13 @@ static int answer_text(const char *text, size_t length)
 }
 
 /* By open(2), openat(2) of libc, or openat2(2). */
-static int open_by(long how, int at, const char *path, int flags, mode_t mode)
+static int open_by(const struct request *request, int flags, mode_t mode)
 {
-    uint64_t wanted[3] = {(uint64_t)flags, flags & O_CREAT ? mode : 0, 0};
+    long how = number_of(request, "how");
+    int at = place_of(request, "at");
+    const char *path = text_of(request, "path");
+    uint64_t wanted[3] = {(uint64_t)flags, flags & O_CREAT ? mode : 0,
+                          (uint64_t)number_of(request, "resolve")};
     if (how == 2)
         return (int)syscall(SYS_openat2, at, path, wanted, sizeof wanted);
     if (how == 1 && at == AT_FDCWD)
@@ -218,8 +222,7 @@ static int do_read(const struct request *request)
     char text[4096];
     struct stat status;
     ssize_t length = 0;
-    int descriptor = open_by(number_of(request, "how"), place_of(request, "at"),
-                             text_of(request, "path"), O_RDONLY | O_CLOEXEC, 0);
+    int descriptor = open_by(request, O_RDONLY | O_CLOEXEC, 0);
     if (descriptor < 0)
         return -1;
     int failed = fstat(descriptor, &status);
@@ -239,8 +242,7 @@ static int do_read(const struct request *request)
 static int do_open(const struct request *request)
 {
     struct stat status;
-    int descriptor = open_by(number_of(request, "how"), place_of(request, "at"),
-                             text_of(request, "path"), (int)number_of(request, "flags"), 0644);
+    int descriptor = open_by(request, (int)number_of(request, "flags"), 0644);
     if (descriptor < 0)
         return -1;
     int failed = fstat(descriptor, &status);

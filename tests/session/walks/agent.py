@@ -67,14 +67,20 @@ def do_stat(request, follow):
     return identity(os.stat(path, dir_fd=directory, follow_symlinks=follow))
 
 
+def open_wide(request, flags, mode):
+    """By openat2."""
+    directory = place(request)
+    how = struct.pack("<QQQ", flags | os.O_CLOEXEC, mode if flags & os.O_CREAT else 0, request.get("resolve", 0))
+    return called(libc.syscall(SYS_OPENAT2, AT_FDCWD if directory is None else directory,
+                               encode(request["path"]), how, len(how)))
+
+
 def do_read(request):
     directory, path = place(request), request["path"]
     if request.get("how") == 1 and directory is None:
         descriptor = called(libc.open(encode(path), os.O_RDONLY | os.O_CLOEXEC))
     elif request.get("how") == 2:
-        how = struct.pack("<QQQ", os.O_RDONLY | os.O_CLOEXEC, 0, 0)
-        descriptor = called(libc.syscall(SYS_OPENAT2, AT_FDCWD if directory is None else directory,
-                                         encode(path), how, len(how)))
+        descriptor = open_wide(request, os.O_RDONLY, 0)
     else:
         descriptor = os.open(path, os.O_RDONLY, dir_fd=directory)
     try:
@@ -86,7 +92,10 @@ def do_read(request):
 
 
 def do_open(request):
-    descriptor = os.open(request["path"], request["flags"], 0o644, dir_fd=place(request))
+    if request.get("how") == 2:
+        descriptor = open_wide(request, request["flags"], 0o644)
+    else:
+        descriptor = os.open(request["path"], request["flags"], 0o644, dir_fd=place(request))
     try:
         return identity(os.fstat(descriptor))
     finally:

@@ -21,12 +21,16 @@ import time
 
 import expect
 from expect import RENAME_EXCHANGE
-from reference import PATH_MAX, Session, Where
+from reference import (BENEATH, CACHED, IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS, NO_XDEV, PATH_MAX, Session,
+                       Where)
 from world import NAMES, World
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+RESTRICTIONS = [NO_XDEV, NO_XDEV | BENEATH, NO_XDEV | IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS, NO_SYMLINKS | BENEATH, BENEATH,
+                BENEATH, BENEATH | NO_MAGICLINKS, IN_ROOT, IN_ROOT, IN_ROOT | NO_SYMLINKS, CACHED, CACHED | BENEATH,
+                BENEATH | IN_ROOT, 2 * CACHED]
 CHANGES = ("mkdir", "symlink", "unlink", "rmdir", "chmod", "open", "rename", "link")
 
 
@@ -203,6 +207,8 @@ class Comparison:
                 os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_RDONLY | os.O_NOFOLLOW, os.O_RDONLY | os.O_DIRECTORY,
                 os.O_RDONLY | os.O_CREAT, os.O_WRONLY | os.O_CREAT, os.O_RDWR | os.O_CREAT | os.O_EXCL,
                 os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW])
+        if op in ("read", "open") and request["how"] == 2 and chance() < .7:
+            request["resolve"] = choice(RESTRICTIONS)
         if op in ("rename", "link"):
             if agent.descriptors and chance() < .3:
                 request["at2"] = choice(sorted(agent.descriptors))
@@ -242,10 +248,14 @@ class Comparison:
         for path, at in (("path", "at"), ("path2", "at2")):
             if path not in request:
                 continue
+            start = self.start(agent, request.get(at))
             try:
-                parent = self.session.walk(self.start(agent, request.get(at)), request[path], parent=True)
+                self.session.restrict(request.get("resolve", 0), start)
+                parent = self.session.walk(start, request[path], parent=True)
             except OSError:
                 continue
+            finally:
+                self.session.restrict(0, None)
             if not parent.where.virtual and not (parent.where.real + "/").startswith(self.world.h + "/"):
                 return False
             if not self.session.is_found(parent.where):
@@ -270,6 +280,13 @@ class Comparison:
 
     def expected(self, request, agent):
         start = self.start(agent, request.get("at"))
+        try:
+            self.session.restrict(request.get("resolve", 0), start)
+            return self.expected_here(request, agent, start)
+        finally:
+            self.session.restrict(0, None)
+
+    def expected_here(self, request, agent, start):
         if self.is_held_bare(request, agent, start):
             raise expect.Untold
         self.session.met_node = start.virtual
@@ -328,6 +345,14 @@ class Comparison:
             if self.random.random() < .1:
                 agent = choice(self.agents)
 
+    def ask(self, agent, request):
+        """A rename somewhere on the machine is enough for an EAGAIN of who would not leave a folder."""
+        for _ in range(50):
+            answer = agent.ask(request)
+            if answer.get("error") != errno.EAGAIN or not request.get("resolve", 0) & (BENEATH | IN_ROOT):
+                break
+        return answer
+
     def query(self, agent, request=None):
         request = request or self.request(agent)
         expected, wanted, also = None, 0, ()
@@ -335,6 +360,7 @@ class Comparison:
             return
         if self.confined and request["op"] in ("read", "open") and request["how"] == 2:
             request["how"] = 1  # openat2 is refused there
+            request.pop("resolve", None)
         try:
             expected = self.expected(request, agent)
         except expect.Untold:
@@ -347,7 +373,7 @@ class Comparison:
         counted = self.counts.setdefault(request["op"], [0, 0])
         counted[wanted != 0] += 1
         began = time.time()
-        answer = agent.ask(request)
+        answer = self.ask(agent, request)
         self.log = self.log[-12:] + [(self.agents.index(agent), request, answer)]
         got = answer.get("error", 0)
         if wanted in (errno.ENOENT, errno.ENOTDIR) and request.get("path", "").rsplit("/", 1)[-1] in (".", ".."):
@@ -357,12 +383,14 @@ class Comparison:
         if wanted and changes and self.session.met_node:
             # Nothing can be changed in a node: that it fails is what matters.
             also += expect.REFUSALS
+        if request.get("resolve", 0) & CACHED:
+            also = (*also, errno.EAGAIN)
         if got != wanted and got not in also:
             self.differs(agent, request, f"{name_of(got)}, wanted {name_of(wanted)}", answer)
             if got == 0:
                 self.repair(request, answer)
             return
-        if wanted:
+        if wanted or got:
             return
         wrong = expected.check(answer["value"]) or (expected.effect() if expected.effect else None)
         if wrong:

@@ -299,13 +299,15 @@ def open_create(session, start, path, follow, flags):
             fail(errno.EEXIST if flags & os.O_EXCL else errno.EISDIR)
         if parent.slash:
             fail(errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EEXIST,
-                 errno.EROFS)
+                 errno.EROFS, *([errno.EXDEV] if session.resolve else []))
         found, entry = child(session, parent)
         text = None
         if entry is not None and entry.kind == "symlink":
             text = entry.text
         elif found is not None and entry is None:
             found, text = session.look(parent.where, parent.last)
+        if found is not None and text is None:
+            session.cross(parent.where, found)
         if found is None and text is None:
             session.refuse(parent.where)
             if entry is not None:
@@ -318,6 +320,7 @@ def open_create(session, start, path, follow, flags):
             return found, None
         if not follow:
             fail(errno.ELOOP)
+        session.follow(text)
         start, path = parent.where, text
         if len(os.fsencode(path)) >= PATH_MAX:
             fail(errno.ENAMETOOLONG)

@@ -8,6 +8,8 @@ import os
 import stat
 
 PATH_MAX, LINKS_MAX = 4096, 40
+# openat2's restrictions.
+NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH, IN_ROOT, CACHED = 1, 2, 4, 8, 16, 32
 
 
 
@@ -29,6 +31,16 @@ def fail(number, *also):
 def too_many_links(text):
     """A forged record is one symlink too many to the kernel, and none to the session."""
     fail(errno.ELOOP, *([errno.ENOENT] if text.startswith("/.hirsel/") else []))
+
+
+def mount_number(path):
+    """Which of the host's mounts this is on."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}") as file:
+            return next(line for line in file if line.startswith("mnt_id:"))
+    finally:
+        os.close(descriptor)
 
 
 class Entry:
@@ -96,6 +108,44 @@ class Session:
         self.links = 0  # that a walk followed
         self.met_node = False  # whether a walk went through a node
         self.confined = False  # whether other processes are out of sight
+        self.restrict(0, None)
+
+    # ---- openat2's restrictions ----
+
+    def restrict(self, resolve, start):
+        """Of all walks from now on, which belong to a call that starts here."""
+        if resolve & BENEATH and resolve & IN_ROOT or resolve >= 2 * CACHED:
+            fail(errno.EINVAL)
+        self.resolve, self.start = resolve, start
+        # Whether the kernel has looked for the root in this call: while it has not, an absolute symlink
+        # is another mount's to it.
+        self.rooted = resolve & (BENEATH | IN_ROOT) != 0
+
+    def cross(self, where, found):
+        """From one place to the next."""
+        if not self.resolve & NO_XDEV:
+            return
+        if where.mount != found.mount or not where.virtual and mount_number(where.real) != mount_number(found.real):
+            fail(errno.EXDEV)
+
+    def root(self, where, by_link):
+        """What "/" at the beginning of a path, or of a symlink's text that was met here, leads to."""
+        if self.resolve & BENEATH:
+            fail(errno.EXDEV)
+        if self.resolve & IN_ROOT:
+            return self.start
+        if by_link and self.resolve & NO_XDEV and not self.rooted:
+            fail(errno.EXDEV)
+        if by_link:
+            self.cross(where, Where(ROOT))
+        self.rooted = True
+        return Where(ROOT)
+
+    def follow(self, text):
+        if self.resolve and text.startswith("/.hirsel/"):
+            fail(errno.ENOENT, errno.ELOOP, errno.EXDEV)  # a forged record: that it fails is what matters
+        if self.resolve & NO_SYMLINKS:
+            fail(errno.ELOOP)
 
     # ---- the table ----
 
@@ -203,7 +253,7 @@ class Session:
             fail(errno.ENOENT)
         if len(os.fsencode(path)) >= PATH_MAX:
             fail(errno.ENAMETOOLONG)
-        where = Where(ROOT) if path[0] == "/" else start
+        where = self.root(start, links > 0) if path[0] == "/" else start
         rest = path
         while True:
             rest = rest.lstrip("/")
@@ -218,12 +268,22 @@ class Session:
             if name == ".":
                 continue
             if name == "..":
-                where = self.up(where)
+                self.rooted = True
+                if self.resolve & (BENEATH | IN_ROOT) and where.name == self.start.name:
+                    if self.resolve & BENEATH:
+                        # The kernel walks twice to be sure, and counts the symlinks of both.
+                        fail(errno.EXDEV, *([errno.ELOOP] if 2 * links >= LINKS_MAX else []))
+                    continue
+                above = self.up(where)
+                self.cross(where, above)
+                where = above
                 continue
             if len(os.fsencode(name)) > 255:
                 fail(errno.ENAMETOOLONG)
             found, text = self.look(where, name)
             self.met_node = self.met_node or found.virtual
+            if text is None:
+                self.cross(where, found)
             if text is None:
                 if slash and not stat.S_ISDIR(found.status().st_mode):
                     fail(errno.ENOTDIR)
@@ -235,8 +295,9 @@ class Session:
             self.links = links
             if links > LINKS_MAX:
                 too_many_links(text)
+            self.follow(text)
             if text[0] == "/":
-                where = Where(ROOT)
+                where = self.root(where, True)
             rest = text + rest
 
     # ---- what calls give ----
