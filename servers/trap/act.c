@@ -12,6 +12,7 @@
 #include "servers/lib/process.h"
 #include "servers/lib/server.h"
 #include "servers/trap/act.h"
+#include "servers/trap/confine.h"
 #include "servers/trap/credentials.h"
 #include "servers/trap/guide.h"
 #include "servers/trap/identity.h"
@@ -194,6 +195,9 @@ void act_move(struct worker *worker, struct answer *answer)
         if (!ended)
             guidance.descriptor = (int)result;
     }
+    /* A translator's symlink may have led on from there. */
+    if (result >= 0 && worker->policy != NULL && walk->place == PLACE_HOST && !walk->missing)
+        result = confine_shows(worker);
     if (result < 0) {
         give(answer, result == -ENOKEY ? -ENOENT : result);
     } else if (walk->place == PLACE_RESERVED || walk->missing) {

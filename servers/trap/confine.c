@@ -153,18 +153,24 @@ static void confine_open(struct worker *worker, struct answer *answer, bool touc
     }
 }
 
-/* chdir, chroot. */
-static void confine_move(struct worker *worker, struct answer *answer, bool touched)
+long confine_shows(struct worker *worker)
 {
     struct hold hold;
     long result = hold_take(worker, &worker->walk, &hold);
 
-    if (result < 0) {
+    if (result == 0)
+        hold_give(&hold);
+    return result;
+}
+
+/* chdir, chroot. */
+static void confine_move(struct worker *worker, struct answer *answer, bool touched)
+{
+    long result = confine_shows(worker);
+
+    if (result < 0)
         give_checked(answer, result);
-        return;
-    }
-    hold_give(&hold);
-    if (worker->call.number == SYS_chroot)
+    else if (worker->call.number == SYS_chroot)
         refuse(answer, -EPERM);
     else if (touched)
         act_move(worker, answer); /* it confers nothing */

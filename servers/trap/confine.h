@@ -9,6 +9,8 @@ void confine(struct worker *worker, struct answer *answer);
 /* Have what the shim's functions do on the host for this worker's callers done by confine_host.c.
  */
 void confine_begin(struct worker *worker);
+/* Whether the policy shows what the worker's walk stands at on the host. 0 or -errno. */
+long confine_shows(struct worker *worker);
 
 /* ---- hold.c: a place of the host's, held by an O_PATH descriptor, and whether it is allowed ----
  */

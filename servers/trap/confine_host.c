@@ -367,14 +367,19 @@ static long change_on_host(struct worker *worker, const struct walk *walk, const
 
 /* ---- two names ---- */
 
-/* As Landlock: what is moved or linked must not be allowed more at its new place. */
+/* As Landlock: what is moved or linked must not be allowed more at its new place. It may have a
+ * rule of its own. */
 static long rights_compare(const struct worker *worker, const struct hold *from,
                            const struct hold *to)
 {
     static const unsigned rights[] = {FENCE_READ, FENCE_WRITE, FENCE_EXECUTE};
+    char moved[PATH_LIMIT + sizeof from->name];
 
+    snprintf(moved, sizeof moved, "%s/%s", from->real[1] == '\0' ? "" : from->real, from->name);
+    moved[strlen(moved) - (moved[strlen(moved) - 1] == '/')] = '\0';
     for (size_t i = 0; i < sizeof rights / sizeof *rights; i++)
-        if (hold_allows(worker, to, rights[i]) == 0 && hold_allows(worker, from, rights[i]) != 0)
+        if (hold_allows(worker, to, rights[i]) == 0 &&
+            !fence_policy_allows(&worker->policy->rules, moved, rights[i]))
             return -EXDEV;
     return 0;
 }

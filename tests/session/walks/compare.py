@@ -376,7 +376,7 @@ class Comparison:
         answer = self.ask(agent, request)
         self.log = self.log[-12:] + [(self.agents.index(agent), request, answer)]
         got = answer.get("error", 0)
-        if wanted in (errno.ENOENT, errno.ENOTDIR) and request.get("path", "").rsplit("/", 1)[-1] in (".", ".."):
+        if wanted in (errno.ENOENT, errno.ENOTDIR) and request.get("path", "").rstrip("/").rsplit("/", 1)[-1] in (".", ".."):
             # No name to begin with, before what should hold it is found wanting.
             also += (errno.EEXIST, errno.EISDIR, errno.EINVAL, errno.ENOTEMPTY, errno.EBUSY)
         changes = request["op"] in CHANGES and request.get("flags", os.O_CREAT) != os.O_RDONLY
