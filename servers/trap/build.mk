@@ -1,6 +1,6 @@
 # trap: the system calls that the shim did not decide. It decides with the shim's own objects.
 TRAP_SHIM := $(addprefix $(B)/obj/shim/,$(addsuffix .o,\
-	core/calls core/channel core/host core/memory core/node core/scratch core/table core/text core/walk core/restrict \
+	core/calls core/channel core/held core/host core/memory core/node core/scratch core/table core/text core/walk core/restrict \
 	core/net core/net_bind core/net_connect core/net_memory core/net_message core/net_name \
 	core/net_socket core/unix_name \
 	door/handover door/identity door/list door/open door/path door/quick door/slow door/socket door/taught \

@@ -8,6 +8,7 @@
 
 #include "shim/arch/x86_64/syscall.h"
 #include "shim/core/channel.h"
+#include "shim/core/held.h"
 #include "shim/core/text.h"
 
 #ifndef SO_COOKIE
@@ -38,6 +39,7 @@ struct pool {
 static struct {
     struct pool *pool;
     struct slot made[SLOTS];
+    struct holds lent; /* the connections that calls have at the moment: descriptor + 1, cookie */
 } channels;
 
 static uint64_t cookie_of(int descriptor)
@@ -81,7 +83,7 @@ static struct pool *pool_get(void)
 }
 
 /* A kept connection to be used alone, or -1. */
-static int pool_take(struct pool *pool, uint64_t *cookie)
+static int pool_take(struct pool *pool, struct hold *hold, uint64_t *cookie)
 {
     for (size_t i = 0; i < SLOTS; i++) {
         struct slot *slot = &pool->slots[i];
@@ -91,9 +93,11 @@ static int pool_take(struct pool *pool, uint64_t *cookie)
             continue;
         int descriptor = slot->descriptor;
         *cookie = slot->cookie;
+        hold_note(hold, (uint64_t)descriptor + 1, *cookie);
         __atomic_store_n(&slot->state, 0, __ATOMIC_RELEASE);
         if (cookie_of(descriptor) == *cookie)
             return descriptor;
+        hold_note(hold, 0, 0);
     }
     return -1;
 }
@@ -186,8 +190,22 @@ static long packet_receive(int descriptor, struct wire_header *header, void *bod
     return result;
 }
 
+/* Close the connections of calls that were left: an answer is on its way there, to nobody. */
+static void connections_take_back(void)
+{
+    uint64_t behind, cookie, mask;
+    if (!hold_is_any(&channels.lent))
+        return;
+    hold_signals(&mask);
+    while (hold_take_back(&channels.lent, &behind, &cookie))
+        if (cookie_of((int)behind - 1) == cookie)
+            connection_close((int)behind - 1, cookie);
+    hold_signals_end(&mask);
+}
+
 /* Make a connection and say hello; the welcome comes before the first reply. */
-static int connection_make(const struct core *core, uint64_t *cookie, long *error)
+static int connection_make(const struct core *core, struct hold *hold, uint64_t *cookie,
+                           long *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (core->session_length + sizeof "/fs" > sizeof address.sun_path) {
@@ -196,8 +214,11 @@ static int connection_make(const struct core *core, uint64_t *cookie, long *erro
     }
     bytes_copy(address.sun_path, core->session, core->session_length);
     bytes_copy(address.sun_path + core->session_length, "/fs", sizeof "/fs");
+    uint64_t mask;
+    hold_signals(&mask);
     long made = system_call(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0, 0, 0);
     if (made < 0) {
+        hold_signals_end(&mask);
         *error = made;
         return -1;
     }
@@ -207,6 +228,9 @@ static int connection_make(const struct core *core, uint64_t *cookie, long *erro
         system_call(SYS_close, made, 0, 0, 0, 0, 0);
         descriptor = (int)high;
     }
+    *cookie = cookie_of(descriptor);
+    hold_note(hold, (uint64_t)descriptor + 1, *cookie);
+    hold_signals_end(&mask);
     long result;
     do
         result = system_call(SYS_connect, descriptor, (long)&address, sizeof address, 0, 0, 0);
@@ -218,12 +242,12 @@ static int connection_make(const struct core *core, uint64_t *cookie, long *erro
         result = packet_send(descriptor, &header, &hello, sizeof hello);
     }
     if (result < 0) {
+        hold_note(hold, 0, 0);
         system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
         /* Refused, or no such socket: init and all its servers are gone. */
         *error = result == -EPIPE || result == -ECONNRESET ? -ECONNRESET : -EIO;
         return -1;
     }
-    *cookie = cookie_of(descriptor);
     for (size_t i = 0; i < SLOTS; i++) {
         uint64_t none = 0;
         if (__atomic_compare_exchange_n(&channels.made[i].cookie, &none, *cookie, false,
@@ -302,31 +326,29 @@ static long connection_call(int descriptor, struct exchange *exchange)
 void channels_close(void)
 {
     struct pool *pool = pool_get();
+    struct hold hold = {.held = NULL};
     uint64_t cookie;
     int descriptor;
-    while (pool != NULL && (descriptor = pool_take(pool, &cookie)) >= 0)
+    while (pool != NULL && (descriptor = pool_take(pool, &hold, &cookie)) >= 0)
         connection_close(descriptor, cookie);
 }
 
-long channel_call(const struct core *core, struct exchange *exchange)
+static long call_held(const struct core *core, struct pool *pool, struct hold *hold,
+                      struct exchange *exchange)
 {
-    exchange->descriptor = -1;
-    exchange->answer_length = 0;
-    struct pool *pool = pool_get();
-    if (pool == NULL)
-        return -ENOMEM;
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
         uint64_t cookie = 0;
         long result = -EIO;
-        int descriptor = pool_take(pool, &cookie);
+        int descriptor = pool_take(pool, hold, &cookie);
         if (descriptor < 0)
-            descriptor = connection_make(core, &cookie, &result);
+            descriptor = connection_make(core, hold, &cookie, &result);
         if (descriptor < 0) {
             if (result == -ECONNRESET)
                 continue;
             return result;
         }
         result = connection_call(descriptor, exchange);
+        hold_note(hold, 0, 0);
         if (result != -ECONNRESET && result != -EPROTO) {
             pool_give(pool, descriptor, cookie);
             return result;
@@ -338,4 +360,19 @@ long channel_call(const struct core *core, struct exchange *exchange)
          * waits for its successor. */
     }
     return -EIO;
+}
+
+long channel_call(const struct core *core, struct exchange *exchange)
+{
+    struct hold hold;
+    exchange->descriptor = -1;
+    exchange->answer_length = 0;
+    struct pool *pool = pool_get();
+    if (pool == NULL)
+        return -ENOMEM;
+    connections_take_back();
+    hold_begin(&channels.lent, &hold);
+    long result = call_held(core, pool, &hold, exchange);
+    hold_end(&hold);
+    return result;
 }

@@ -63,6 +63,7 @@ static uint64_t change_number(const struct caller *caller)
 
 struct ask {
     struct work *work;
+    struct hold hold; /* of `work` */
     Hirsel__NodeRequest request;
     Hirsel__NodeRecord record;
     Hirsel__NodeReply *reply;
@@ -72,7 +73,7 @@ struct ask {
 
 static long ask_begin(struct ask *ask)
 {
-    ask->work = scratch_take(sizeof *ask->work);
+    ask->work = scratch_take(&ask->hold, sizeof *ask->work);
     if (ask->work == NULL)
         return -ENOMEM;
     ask->work->arena_used = 0;
@@ -87,7 +88,7 @@ static long ask_begin(struct ask *ask)
 
 static void ask_end(struct ask *ask)
 {
-    scratch_give(ask->work, sizeof *ask->work);
+    scratch_give(&ask->hold, ask->work, sizeof *ask->work);
 }
 
 /* Send the request for where the walk stands. */

@@ -4,8 +4,10 @@
 
 #include <stddef.h>
 
-/* Pages of any content, or NULL. */
-void *scratch_take(size_t size);
-void scratch_give(void *scratch, size_t size);
+#include "shim/core/held.h"
+
+/* Pages of any content, or NULL. `hold` is on the caller's stack until they are given back. */
+void *scratch_take(struct hold *hold, size_t size);
+void scratch_give(struct hold *hold, void *scratch, size_t size);
 
 #endif

@@ -62,12 +62,13 @@ static size_t far_make(const struct core *core, const char *directory, size_t le
     if (made != -EEXIST)
         return 0;
     /* Made before, unless another directory has the same hash. */
-    char *text = scratch_take(PATH_LIMIT);
+    struct hold hold;
+    char *text = scratch_take(&hold, PATH_LIMIT);
     if (text == NULL)
         return 0;
     long got = host_link(link, text, PATH_LIMIT);
     bool same = got >= 0 && text_equal(text, (size_t)got, directory, length);
-    scratch_give(text, PATH_LIMIT);
+    scratch_give(&hold, text, PATH_LIMIT);
     return same ? at : 0;
 }
 
@@ -124,7 +125,8 @@ size_t unix_name_in(const struct caller *caller, const struct space_snapshot *ta
     bool ours = text_below(path, path_length, core->session, core->session_length);
     if (!ours && (table == NULL || table_bind_of_host(table, path, path_length) == NULL))
         return 0;
-    struct walk *walk = scratch_take(sizeof *walk);
+    struct hold hold;
+    struct walk *walk = scratch_take(&hold, sizeof *walk);
     if (walk == NULL)
         return 0;
     walk->caller = caller;
@@ -144,6 +146,6 @@ size_t unix_name_in(const struct caller *caller, const struct space_snapshot *ta
         bytes_copy(address->sun_path, walk->name, walk->name_length);
         result = UNIX_PATH_START + walk->name_length + 1;
     }
-    scratch_give(walk, sizeof *walk);
+    scratch_give(&hold, walk, sizeof *walk);
     return result;
 }

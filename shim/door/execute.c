@@ -105,9 +105,15 @@ static long execute_plain(const struct execution *execution)
 }
 
 /* Room for a long array of pointers; NULL for one that the stack should hold. */
-static char **pointers_take(size_t count)
+static char **pointers_take(struct hold *hold, size_t count)
 {
-    return count <= STACK_POINTERS ? NULL : scratch_take(count * sizeof(char *));
+    return count <= STACK_POINTERS ? NULL : scratch_take(hold, count * sizeof(char *));
+}
+
+static void pointers_give(struct hold *hold, char **pointers, size_t count)
+{
+    if (pointers != NULL)
+        scratch_give(hold, pointers, count * sizeof(char *));
 }
 
 /* With the door in the environment. Separate, so that its arrays are on the stack only now. */
@@ -130,7 +136,11 @@ static __attribute__((noinline)) long execute_with_door(const struct execution *
     }
     if (old != NULL && door_is_in(old))
         return execute_plain(execution);
-    char **variables = pointers_take(count + 3);
+    size_t old_length = old == NULL || the_shim.trapped ? 0 : text_length(old);
+    if (old_length > STACK_POINTERS * sizeof(char *))
+        return -E2BIG;
+    struct hold hold;
+    char **mapped = pointers_take(&hold, count + 3), **variables = mapped;
     if (variables == NULL)
         variables = __builtin_alloca((count + 3) * sizeof *variables);
     for (size_t i = 0; i < count; i++)
@@ -139,9 +149,6 @@ static __attribute__((noinline)) long execute_with_door(const struct execution *
     if (lean)
         variables[at++] = (char *)(uintptr_t)(LEAN_VARIABLE "=" LEAN_VALUE);
     variables[at] = NULL;
-    size_t old_length = old == NULL || the_shim.trapped ? 0 : text_length(old);
-    if (old_length > STACK_POINTERS * sizeof(char *))
-        return -E2BIG;
     /* With a path of its own ld.so may find another libc. */
     long handed = image == IMAGE_DYNAMIC && old == NULL ? handover_begin() : -1;
     char *value = __builtin_alloca(length + the_shim.door_length + old_length + 24);
@@ -164,6 +171,7 @@ static __attribute__((noinline)) long execute_with_door(const struct execution *
     changed.environment = variables;
     long result = execute_plain(&changed);
     handover_end(handed);
+    pointers_give(&hold, mapped, count + 3);
     return result;
 }
 
@@ -223,7 +231,8 @@ static __attribute__((noinline)) long execute_script(const struct execution *exe
         return -ENOEXEC;
     while (rest != NULL && rest[given] != NULL)
         given++;
-    char **arguments = pointers_take(given + 4);
+    struct hold hold;
+    char **mapped = pointers_take(&hold, given + 4), **arguments = mapped;
     if (arguments == NULL)
         arguments = __builtin_alloca((given + 4) * sizeof *arguments);
     arguments[count++] = interpreter;
@@ -239,7 +248,9 @@ static __attribute__((noinline)) long execute_script(const struct execution *exe
         .arguments = arguments,
         .environment = execution->environment,
     };
-    return execute(&next, depth + 1);
+    long result = execute(&next, depth + 1);
+    pointers_give(&hold, mapped, given + 4);
+    return result;
 }
 
 /* The kernel gives a program below a filter no rights that its caller has not. The trap server says
@@ -325,14 +336,15 @@ static __attribute__((noinline)) long execute_slow(const struct execution *execu
 {
     char head[HEAD_SIZE];
     struct execution changed = *execution;
-    char *buffer = scratch_take(2 * PATH_LIMIT);
+    struct hold hold;
+    char *buffer = scratch_take(&hold, 2 * PATH_LIMIT);
     if (buffer == NULL)
         return -ENOMEM;
     long result = path_to_host(execution->directory, execution->path,
                                execution->flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, buffer,
                                buffer + PATH_LIMIT);
     if (result < 0) {
-        scratch_give(buffer, 2 * PATH_LIMIT);
+        scratch_give(&hold, buffer, 2 * PATH_LIMIT);
         return result == -ESTALE ? execute_image(execution, IMAGE_UNKNOWN) : result;
     }
     size_t host_size = text_length(buffer) + 1, name_size = text_length(buffer + PATH_LIMIT) + 1;
@@ -340,7 +352,7 @@ static __attribute__((noinline)) long execute_slow(const struct execution *execu
     char *name = __builtin_alloca(name_size);
     bytes_copy(host, buffer, host_size);
     bytes_copy(name, buffer + PATH_LIMIT, name_size);
-    scratch_give(buffer, 2 * PATH_LIMIT);
+    scratch_give(&hold, buffer, 2 * PATH_LIMIT);
     changed.directory = AT_FDCWD;
     changed.path = host;
     changed.flags = 0;

@@ -58,14 +58,15 @@ static long node_of_descriptor(struct walk *walk, int descriptor)
 
 long descriptor_status(int descriptor, struct stat *status)
 {
-    struct walk *walk = scratch_take(sizeof *walk);
+    struct hold hold;
+    struct walk *walk = scratch_take(&hold, sizeof *walk);
     if (walk == NULL)
         return -ENOMEM;
     bool ended;
     long result = node_of_descriptor(walk, descriptor);
     if (result == 0)
         result = node_status(walk, true, status, &ended);
-    scratch_give(walk, sizeof *walk);
+    scratch_give(&hold, walk, sizeof *walk);
     return result;
 }
 
@@ -88,13 +89,14 @@ long fstatfs_call(long number, const long arguments[6])
     if (result != 0 || !__atomic_load_n(&the_shim.core.header->placeholders, __ATOMIC_RELAXED) ||
         !start_is_removed((int)arguments[0]))
         return result;
-    struct walk *walk = scratch_take(sizeof *walk);
+    struct hold hold;
+    struct walk *walk = scratch_take(&hold, sizeof *walk);
     if (walk == NULL)
         return result;
     bool ended;
     if (node_of_descriptor(walk, (int)arguments[0]) == 0)
         node_filesystem(walk, (void *)arguments[1], &ended);
-    scratch_give(walk, sizeof *walk);
+    scratch_give(&hold, walk, sizeof *walk);
     return 0;
 }
 
@@ -124,13 +126,14 @@ long getcwd_call(long number, const long arguments[6])
      * host's name being longer than the session's. */
     if (result < 0 && result != -ENOENT && result != -ERANGE)
         return result;
-    struct walk *walk = scratch_take(sizeof *walk);
+    struct hold hold;
+    struct walk *walk = scratch_take(&hold, sizeof *walk);
     if (walk == NULL)
         return -ENOMEM;
     long found = walk_descriptor(walk, &the_shim.caller, view.table, AT_FDCWD);
     if (found == 0)
         result = name_write(walk, to, size);
-    scratch_give(walk, sizeof *walk);
+    scratch_give(&hold, walk, sizeof *walk);
     return result;
 }
 
@@ -141,7 +144,8 @@ long link_translate(int directory, const char *path, char *text, size_t size, lo
     if (text_begins(text, got, RECORD_START, RECORD_START_LENGTH)) {
         /* A node is no symlink, if it is one of ours. */
         struct view view = view_get();
-        struct walk *walk = scratch_take(sizeof *walk);
+        struct hold hold;
+        struct walk *walk = scratch_take(&hold, sizeof *walk);
         if (walk == NULL)
             return -ENOMEM;
         struct stat status;
@@ -151,7 +155,7 @@ long link_translate(int directory, const char *path, char *text, size_t size, lo
             result = node_status(walk, false, &status, &ended);
         else
             result = -ENOKEY;
-        scratch_give(walk, sizeof *walk);
+        scratch_give(&hold, walk, sizeof *walk);
         return result == 0 && !ended ? -EINVAL : length;
     }
     struct view view = view_get();
@@ -166,7 +170,8 @@ long link_translate(int directory, const char *path, char *text, size_t size, lo
         return length;
     bool proc = system_call(SYS_fstatfs, descriptor, (long)&status, 0, 0, 0, 0) == 0 &&
                 status.f_type == PROC_SUPER_MAGIC;
-    struct walk *walk = proc ? scratch_take(sizeof *walk) : NULL;
+    struct hold hold;
+    struct walk *walk = proc ? scratch_take(&hold, sizeof *walk) : NULL;
     if (walk != NULL) {
         walk->caller = &the_shim.caller;
         walk->table = view.table;
@@ -184,7 +189,7 @@ long link_translate(int directory, const char *path, char *text, size_t size, lo
                     length = (long)name_length;
             }
         }
-        scratch_give(walk, sizeof *walk);
+        scratch_give(&hold, walk, sizeof *walk);
     }
     system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
     return length;

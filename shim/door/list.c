@@ -29,7 +29,8 @@ struct entry {
 static long list_virtual(int directory, void *entries, size_t size)
 {
     struct view view = view_get();
-    struct walk *walk = scratch_take(sizeof *walk);
+    struct hold hold;
+    struct walk *walk = scratch_take(&hold, sizeof *walk);
     if (walk == NULL)
         return -ENOMEM;
     long result = walk_descriptor(walk, &the_shim.caller, view.table, directory);
@@ -47,7 +48,7 @@ static long list_virtual(int directory, void *entries, size_t size)
             last = (const struct entry *)(at + done);
         system_call(SYS_lseek, directory, last->offset, SEEK_SET, 0, 0, 0);
     }
-    scratch_give(walk, sizeof *walk);
+    scratch_give(&hold, walk, sizeof *walk);
     return result;
 }
 
@@ -56,7 +57,8 @@ static long list_virtual(int directory, void *entries, size_t size)
 static bool entry_is_node(int directory, struct entry *entry)
 {
     struct view view = view_get();
-    struct walk *walk = scratch_take(sizeof *walk);
+    struct hold hold;
+    struct walk *walk = scratch_take(&hold, sizeof *walk);
     if (walk == NULL)
         return false;
     struct stat status;
@@ -68,7 +70,7 @@ static bool entry_is_node(int directory, struct entry *entry)
         entry->type = (uint8_t)IFTODT(status.st_mode);
         entry->inode = status.st_ino;
     }
-    scratch_give(walk, sizeof *walk);
+    scratch_give(&hold, walk, sizeof *walk);
     return is_node;
 }
 
@@ -276,7 +278,8 @@ long list_call(long number, const long arguments[6])
     struct view view = view_get();
     long result;
     if (table_knows(view.table, directory)) {
-        struct walk *walk = scratch_take(sizeof *walk);
+        struct hold hold;
+        struct walk *walk = scratch_take(&hold, sizeof *walk);
         struct listing listing = {.directory = directory, .table = view.table, .walk = walk};
         if (walk == NULL)
             return -ENOMEM;
@@ -285,7 +288,7 @@ long list_call(long number, const long arguments[6])
             result = list_known(&listing, entries, size);
         else
             result = list_host(directory, NULL, entries, size);
-        scratch_give(walk, sizeof *walk);
+        scratch_give(&hold, walk, sizeof *walk);
     } else {
         result = list_host(directory, NULL, entries, size);
     }

@@ -56,7 +56,8 @@ bool start_is_plain(const struct space_snapshot *table, int directory)
         bytes_copy(link, "/proc/self/fd/", 14);
         link[14 + text_put_number(link + 14, (uint64_t)directory)] = '\0';
     }
-    char *name = scratch_take(PATH_LIMIT);
+    struct hold hold;
+    char *name = scratch_take(&hold, PATH_LIMIT);
     if (name == NULL)
         return false;
     long length = -1;
@@ -68,7 +69,7 @@ bool start_is_plain(const struct space_snapshot *table, int directory)
     bool plain = length > 0 && length < PATH_LIMIT &&
                  !text_begins(name, (size_t)length, core->session, core->session_length) &&
                  (table == NULL || table_bind_of_host(table, name, (size_t)length) == NULL);
-    scratch_give(name, PATH_LIMIT);
+    scratch_give(&hold, name, PATH_LIMIT);
     return plain;
 }
 

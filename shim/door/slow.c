@@ -507,13 +507,14 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
 
 long path_walked(struct walk *walk, long number, const long arguments[6])
 {
-    struct slow *slow = scratch_take(sizeof *slow);
+    struct hold hold;
+    struct slow *slow = scratch_take(&hold, sizeof *slow);
     long result;
     if (slow == NULL)
         return -ENOMEM;
     slow->walk = walk;
     result = dispatch_place(slow, number, arguments);
-    scratch_give(slow, sizeof *slow);
+    scratch_give(&hold, slow, sizeof *slow);
     return result;
 }
 
@@ -524,10 +525,11 @@ long path_slow(long number, const long arguments[6])
     if (trap_decides() && verb != VERB_CHDIR && verb != VERB_CHROOT)
         return verb == VERB_OPEN ? call_whole(number, arguments) : call_asked(number, arguments);
     const struct call_shape *shape = &call_shapes[number];
+    struct hold hold;
     struct whole {
         struct slow slow;
         struct walk walk;
-    } *whole = scratch_take(sizeof *whole);
+    } *whole = scratch_take(&hold, sizeof *whole);
     if (whole == NULL)
         return -ENOMEM;
     struct walk *walk = whole->slow.walk = &whole->walk;
@@ -561,17 +563,18 @@ long path_slow(long number, const long arguments[6])
         if (result == -EAGAIN)
             break;
     }
-    scratch_give(whole, sizeof *whole);
+    scratch_give(&hold, whole, sizeof *whole);
     return result;
 }
 
 long path_to_host(int directory, const char *path, unsigned options, char *host, char *name)
 {
     struct view view = view_get();
+    struct hold hold;
     struct whole {
         struct walk walk;
         char path[32];
-    } *whole = scratch_take(sizeof *whole);
+    } *whole = scratch_take(&hold, sizeof *whole);
     if (whole == NULL)
         return -ENOMEM;
     struct walk *walk = &whole->walk;
@@ -611,6 +614,6 @@ long path_to_host(int directory, const char *path, unsigned options, char *host,
         if (walk->name_length == 0)
             bytes_copy(name, "/", 2);
     }
-    scratch_give(whole, sizeof *whole);
+    scratch_give(&hold, whole, sizeof *whole);
     return result;
 }

@@ -57,7 +57,8 @@ static long outgoing_call(const struct outgoing *out, struct sockaddr_un *addres
 static long outgoing_walk(const struct outgoing *out, const char *path)
 {
     struct sockaddr_un address;
-    char *host = scratch_take(PATH_LIMIT);
+    struct hold hold;
+    char *host = scratch_take(&hold, PATH_LIMIT);
     if (host == NULL)
         return -ENOMEM;
     unsigned options = out->number == SYS_bind ? WALK_NAME : WALK_FOLLOW;
@@ -66,7 +67,7 @@ static long outgoing_walk(const struct outgoing *out, const char *path)
         result = unix_name_out(&the_shim.core, host, &address);
     if (result > 0)
         result = outgoing_call(out, &address, result);
-    scratch_give(host, PATH_LIMIT);
+    scratch_give(&hold, host, PATH_LIMIT);
     return result;
 }
 
@@ -230,7 +231,8 @@ static long messages_receive(const long arguments[6], const struct view *view)
     if (count > MESSAGES_MAX)
         count = MESSAGES_MAX;
     const size_t size = MESSAGES_MAX * sizeof(struct incoming);
-    struct incoming *in = count > 0 && is_unix(arguments[0]) ? scratch_take(size) : NULL;
+    struct hold hold;
+    struct incoming *in = count > 0 && is_unix(arguments[0]) ? scratch_take(&hold, size) : NULL;
     if (in == NULL)
         return network_call(SYS_recvmmsg, arguments);
     for (unsigned long i = 0; i < count; i++)
@@ -240,7 +242,7 @@ static long messages_receive(const long arguments[6], const struct view *view)
     for (long i = 0; i < result; i++)
         if (in[i].room > 0)
             incoming_translate(&in[i], -1, 0, view);
-    scratch_give(in, size);
+    scratch_give(&hold, in, size);
     return result;
 }
 

@@ -212,7 +212,8 @@ long two_paths_slow(long number, const long arguments[6])
         return call_asked(number, arguments);
     const struct call_shape *shape = &call_shapes[number];
     bool has_directories = shape->directory >= 0;
-    struct pair *pair = scratch_take(sizeof *pair);
+    struct hold hold;
+    struct pair *pair = scratch_take(&hold, sizeof *pair);
     if (pair == NULL)
         return -ENOMEM;
     struct view view = view_get();
@@ -235,7 +236,7 @@ long two_paths_slow(long number, const long arguments[6])
         result = pair_run(pair, number, arguments);
     if (result == -ESTALE && !the_shim.caller.foreign)
         result = call_plain(number, arguments);
-    scratch_give(pair, sizeof *pair);
+    scratch_give(&hold, pair, sizeof *pair);
     return result;
 }
 

@@ -162,7 +162,8 @@ static uint64_t start_get(uint64_t moves)
     uint64_t start = __atomic_load_n(&memory.start, __ATOMIC_RELAXED);
     if (__atomic_load_n(&memory.start_check, __ATOMIC_RELAXED) == (start ^ mix(~moves)))
         return start;
-    char *name = scratch_take(PATH_LIMIT);
+    struct hold hold;
+    char *name = scratch_take(&hold, PATH_LIMIT);
     if (name == NULL)
         return 0;
     long length = lane_call(SYS_getcwd, (long)name, PATH_LIMIT, 0, 0, 0) - 1;
@@ -172,7 +173,7 @@ static uint64_t start_get(uint64_t moves)
         __atomic_store_n(&memory.start, start, __ATOMIC_RELAXED);
         __atomic_store_n(&memory.start_check, start ^ mix(~moves), __ATOMIC_RELAXED);
     }
-    scratch_give(name, PATH_LIMIT);
+    scratch_give(&hold, name, PATH_LIMIT);
     return start;
 }
 

@@ -11,6 +11,11 @@ mkdir target place && echo bound >target/file && mkdir hidden && echo seen >hidd
 check 'the same where names are shadowed' hirsel bind --session t "$WORK/target" "$WORK/place"
 check 'and once more' in_session ./signals greet $'Hello, world!\n'
 
+# A handler that leaves a call by longjmp: nothing of what the shim held is lost.
+check 'the second program builds' cc -O1 -Wall -o leave "$SOURCE/tests/session/leave.c" -pthread
+mkfifo target/fifo
+check 'calls are left' in_session timeout 60 ./leave place/fifo greet $'Hello, world!\n'
+
 # A reader never sees a table that is half written, whatever becomes of it meanwhile.
 cat >reader.py <<'P'
 import os, sys, time
