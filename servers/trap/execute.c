@@ -148,10 +148,14 @@ static long program_find(struct worker *worker, struct program *program, int dir
     result = decide_path(worker, &view, 0, &walked);
     call->number = number;
     program->plain = result == VERDICT_CONTINUE;
-    if (result == VERDICT_ACT)
+    if (result == VERDICT_ACT) {
         result = path_to_host(directory, name, follow ? WALK_FOLLOW : 0, program->host, NULL);
-    else if (result == VERDICT_CONTINUE)
+        /* A translator opens no FIFO, and the kernel executes none. */
+        if (result == -ENXIO)
+            result = -EACCES;
+    } else if (result == VERDICT_CONTINUE) {
         result = 0;
+    }
     strcpy(program->name, name);
     return result;
 }

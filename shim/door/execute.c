@@ -345,6 +345,9 @@ static __attribute__((noinline)) long execute_slow(const struct execution *execu
                                buffer + PATH_LIMIT);
     if (result < 0) {
         scratch_give(&hold, buffer, 2 * PATH_LIMIT);
+        /* A translator opens no FIFO, and the kernel executes none. */
+        if (result == -ENXIO)
+            return -EACCES;
         return result == -ESTALE ? execute_image(execution, IMAGE_UNKNOWN) : result;
     }
     size_t host_size = text_length(buffer) + 1, name_size = text_length(buffer + PATH_LIMIT) + 1;

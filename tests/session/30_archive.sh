@@ -150,6 +150,11 @@ agree 'odd things hold the same' 'find . -type f -print0 | LC_ALL=C sort -z | xa
 agree 'tar c of odd things' 'tar c --sort=name --numeric-owner * | sha256sum'
 prints 'a FIFO can be seen' 'fifo 640 1 2002-02-02 02:02:02.000000000 +0000' in_session stat -c '%F %a %h %y' "$node/fifo"
 status_is 'and not opened' 1 in_session bash -c "timeout 20 cat '$node/fifo' 2>&1 | grep -q 'No such device or address' && exit 1; exit 2"
+status_is 'nor executed' 13 in_session python3 -c 'import os, sys
+try:
+    os.execv(sys.argv[1], sys.argv[1:])
+except OSError as error:
+    sys.exit(error.errno)' "$node/fifo"
 check 'and copied' in_session bash -c "cp -a '$node/fifo' copied_fifo && test -p copied_fifo"
 agree 'a script runs' 'bin/script one two; ./bin/script.py a; deep/to_script x; sh bin/script'
 agree 'ELF files run' 'bin/elf hello && bin/static'
