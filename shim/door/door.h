@@ -75,6 +75,10 @@ enum text_finding {
 enum text_finding text_find(const struct space_snapshot *table, int directory,
                             const char *path) HIDDEN;
 
+/* Whether the last component of `path` is called as a directory on the way to some entry, or, with
+ * `entries`, as an entry. */
+bool last_is_named(const struct space_snapshot *table, const char *path, bool entries) HIDDEN;
+
 /* What one has to know before a path call. */
 struct view {
     const struct space_snapshot *table; /* NULL or empty: nothing is in it */

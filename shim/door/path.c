@@ -60,19 +60,6 @@ static long path_review(long number, const long arguments[6], const struct call_
     return result;
 }
 
-/* Whether the last component of `path` could be an entry's name or an ancestor's. */
-static bool last_is_known(const struct space_snapshot *table, const char *path)
-{
-    size_t end = text_length(path);
-    while (end > 0 && path[end - 1] == '/')
-        end--;
-    size_t start = end;
-    while (start > 0 && path[start - 1] != '/')
-        start--;
-    return table_names(table, path + start, end - start) ||
-           table_ancestors(table, path + start, end - start);
-}
-
 /* Whether a change must be walked before the kernel makes it. Reads `path`. */
 static bool change_is_doubtful(const struct view *view, const struct call_shape *shape,
                                int directory, const char *path)
@@ -81,7 +68,7 @@ static bool change_is_doubtful(const struct view *view, const struct call_shape 
         return false;
     if (view->table != NULL &&
         (table_has_read_only(view->table) ||
-         ((shape->traits & TRAIT_NAMES) && last_is_known(view->table, path))))
+         ((shape->traits & TRAIT_NAMES) && last_is_named(view->table, path, true))))
         return true;
     return text_find(view->table, directory, path) == TEXT_TABLE;
 }

@@ -133,6 +133,18 @@ enum text_finding text_find(const struct space_snapshot *table, int directory, c
     return TEXT_CLEAR;
 }
 
+bool last_is_named(const struct space_snapshot *table, const char *path, bool entries)
+{
+    size_t end = text_length(path);
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    return (entries && table_names(table, path + start, end - start)) ||
+           table_ancestors(table, path + start, end - start);
+}
+
 bool missing_is_doubtful(const struct view *view, int directory, const char *path)
 {
     if (path[0] == '/')

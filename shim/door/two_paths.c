@@ -247,13 +247,7 @@ static bool name_is_doubtful(const struct view *view, int directory, const char 
         return true;
     if (view->table == NULL)
         return false;
-    size_t end = text_length(path);
-    while (end > 0 && path[end - 1] == '/')
-        end--;
-    size_t start = end;
-    while (start > 0 && path[start - 1] != '/')
-        start--;
-    if (table_ancestors(view->table, path + start, end - start))
+    if (last_is_named(view->table, path, false))
         return true;
     /* Binds have borders that the kernel does not see; symlinks may lead behind them, and into
      * what is shadowed. */
