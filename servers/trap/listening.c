@@ -18,11 +18,6 @@
 #include "servers/trap/policy.h"
 #include "servers/trap/worker.h"
 
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1
-#endif
-
 /* Always there. Not more: the kernel wakes all that wait for a notification, and they would tear
  * the one that gets it away from the caller's processor. */
 #define WORKERS_MIN 1
@@ -319,7 +314,6 @@ static int ending_watch(int listener)
 static int listening_open(struct listening *listening, const struct serving *serving)
 {
     struct ev_loop *loop = listening->trap->server->loop;
-    uint64_t wake = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
 
     listening->journal = journal_map(serving->journal);
     if (listening->journal == NULL || pipe2(listening->words, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -328,7 +322,7 @@ static int listening_open(struct listening *listening, const struct serving *ser
     if (listening->ending < 0)
         return errno;
     /* EINVAL before Linux 6.6: answers are dearer then, and the same. */
-    ioctl(serving->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, wake);
+    worker_wake_here(serving->listener, true);
     ev_io_init(&listening->ended, listener_ended, listening->ending, EV_READ);
     ev_io_init(&listening->said, words_arrived, listening->words[0], EV_READ);
     ev_timer_init(&listening->busy, busy_due, BUSY_SECONDS, 0);

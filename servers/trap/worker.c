@@ -9,6 +9,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1
+#endif
+
 #include "servers/trap/confine.h"
 #include "servers/trap/credentials.h"
 #include "servers/trap/identity.h"
@@ -16,6 +21,8 @@
 
 /* A call that so many workers died of is not tried again. */
 #define TRIES_MAX 3
+/* To be given a notification that was there already takes less than this, 3 µs at 3.3 GHz. */
+#define WAITED_TICKS 10000
 /* Further workers leave when this many others wait. */
 #define WAITING_ENOUGH 1
 
@@ -195,6 +202,13 @@ static bool listener_ended(const struct worker *worker)
     return poll(&watched, 1, 0) == 1 && (watched.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
+void worker_wake_here(int listener, bool here)
+{
+    unsigned long flags = here ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0;
+
+    ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
+}
+
 int worker_run(struct worker *worker)
 {
     struct slot *slot = worker->slot;
@@ -213,6 +227,7 @@ int worker_run(struct worker *worker)
     for (;;) {
         if (worker->index >= WAITING_ENOUGH && leaves(worker))
             return 0;
+        uint64_t before = time_stamp();
         if (ioctl(worker->listener, SECCOMP_IOCTL_NOTIF_RECV, &slot->notification) != 0) {
             /* ENOENT: the caller was killed before it could be told of, or nobody is left. */
             if (errno != EINTR && errno != ENOENT)
@@ -222,7 +237,14 @@ int worker_run(struct worker *worker)
                 return 0;
             continue;
         }
+        /* Who had to wait asked from another processor, which may be idle by now: it goes on
+         * there, and not behind the one that was answered just before. */
+        bool waited = time_stamp() - before < WAITED_TICKS;
         busy_tell(worker);
+        if (waited)
+            worker_wake_here(worker->listener, false);
         slot_answer(worker);
+        if (waited)
+            worker_wake_here(worker->listener, true);
     }
 }
