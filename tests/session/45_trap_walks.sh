@@ -7,27 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
 trap_needed
-export PYTHONDONTWRITEBYTECODE=1
-compare=$SOURCE/tests/session/walks/compare.py
-queries=${HIRSEL_TEST_QUERIES:-3000}
-[[ -n $LONG ]] && queries=20000
-
-program walker walker gcc -static
-program walker.musl walker musl-gcc -static
-program walker.dynamic walker gcc
-
-# walks SEED AGENT,AGENT [OPTION…]
-walks() {
-    local seed=$1 agents=$2
-    shift 2
-    if timeout 200 python3 "$compare" "$WORK" --seed "$seed" --queries "$queries" --agents "${agents//@/$BARE/}" "$@" >out 2>&1; then
-        ok "seed $seed${*:+ }$*, ${agents//@/}: $(sed -n 's/^# seed [0-9]*: //p' out)"
-    else
-        not_ok "seed $seed${*:+ }$*, ${agents//@/}"
-        grep -av ': up;' out | head -60 | cut -c1-600
-    fi
-    [[ ! -d $WORK/w$seed ]] || { chmod -R u+rwx "$WORK/w$seed" && rm -rf "$WORK/w$seed"; }
-}
+. "$SOURCE/tests/session/trap_walks.sh"
 
 # A seed of chance is for make check-long: a check says the same each time.
 seed=${HIRSEL_TEST_SEED:-31}

@@ -4,10 +4,7 @@
 # work on is the current directory.
 . "$(dirname "$0")/lib.sh"
 
-if ! hirsel run --confine -- true 2>why; then
-    skip "confined programs: $(cat why)"
-    finish
-fi
+confine_needed
 session_start
 in_session() {
     hirsel run --session "$SESSION" --confine -- "$@"

@@ -9,10 +9,7 @@ mkdir -p project out
 echo outside >out/file
 echo inside >project/file
 cd project || exit 1
-if ! hirsel run --confine -- true 2>why; then
-    skip "confinement: $(cat why)"
-    finish
-fi
+confine_needed
 nested() { hirsel run -- hirsel run --confine "$@"; }
 
 # What a child has by birth: of the same that starts it, outside of a session and in one.

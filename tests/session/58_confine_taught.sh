@@ -4,10 +4,7 @@
 # natively, what changes is seen, and what it opens only to look at it is left as it was.
 . "$(dirname "$0")/lib.sh"
 
-if ! hirsel run --confine -- true 2>why; then
-    skip "confined programs: $(cat why)"
-    finish
-fi
+confine_needed
 session_start
 in_session() {
     hirsel run --session "$SESSION" --confine -- "$@"

@@ -194,6 +194,14 @@ same() {
     ((good)) && ok "$name ($(wc -l <"$WORK/native/out") lines, $(wc -l <"$WORK/native/tree") entries compared)"
 }
 
+# Ends the test where nothing can be confined, with what hirsel says of it.
+confine_needed() {
+    local why=$SCRATCH/tmp/why
+    hirsel run --confine -- true 2>"$why" && return
+    skip "confined programs: $(head -n 1 "$why")"
+    finish
+}
+
 # A project of $2 C files below folder $1, with a Makefile that builds a program of them.
 c_project() {
     local folder=$1 count=$2 i
