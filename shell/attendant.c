@@ -114,6 +114,7 @@ static void child_changed(struct attendant *attendant, pid_t pid, int status)
         return;
     if (WIFSTOPPED(status)) {
         attendant->stopped = true;
+        attendant->stops++;
         attendant->front_stops++;
         event_send(attendant, TREE_STOPPED, WSTOPSIG(status), -1);
     } else if (WIFCONTINUED(status)) {
@@ -175,12 +176,26 @@ static void descriptors_leave(const struct attendant *attendant)
         return;
 }
 
+/* A shell wakes the whole process group: the command may have stopped anew by now, for reading the
+ * terminal from the background say. Then what woke the front was meant for an earlier stop. */
+static void front_woken(struct attendant *attendant, uint32_t stops)
+{
+    children_reap(attendant);
+    if (attendant->running && attendant->stopped && attendant->stops == stops)
+        kill(attendant->command, SIGCONT);
+}
+
 static void front_read(struct attendant *attendant, short events)
 {
-    char byte;
+    struct tree_word word;
 
-    if ((events & POLLIN) != 0 && recv(attendant->front, &byte, sizeof byte, MSG_DONTWAIT) > 0)
-        attendant->front_stops -= attendant->front_stops > 0;
+    if ((events & POLLIN) != 0 &&
+        recv(attendant->front, &word, sizeof word, MSG_DONTWAIT) == sizeof word) {
+        if (word.kind == TREE_GOES_ON)
+            attendant->front_stops -= attendant->front_stops > 0;
+        else if (word.kind == TREE_WOKEN)
+            front_woken(attendant, word.stops);
+    }
     if ((events & (POLLHUP | POLLERR)) == 0)
         return;
     /* Who kills hirsel run means the command. */

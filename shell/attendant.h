@@ -21,6 +21,7 @@ struct attendant {
     bool told;      /* the front, of a setuid program */
     bool running;
     bool stopped;         /* the command is */
+    uint32_t stops;       /* of the command, in all */
     unsigned front_stops; /* that the front was told of, and has not said to be over */
 };
 

@@ -28,6 +28,7 @@ struct front {
     pid_t command; /* 0: not started */
     pid_t attendant;
     int status;     /* -1: the command runs */
+    uint32_t stops; /* of the command, that we were told of */
     sigset_t early; /* signals that came before the command was there */
     bool orphaned;  /* the attendant was killed: the command is our own child now */
     bool apart;     /* the command is in another session of terminals */
@@ -48,26 +49,48 @@ static int status_exit(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* The command stopped: so do we, in the same way, for the shell above to see. */
-static void front_stop(int signal_number)
+static bool command_goes_on(const struct front *front)
 {
+    struct process_details details;
+
+    return process_details(front->command, &details) == 0 && strchr("RSD", details.state) != NULL;
+}
+
+/* The command stopped: so do we, in the same way, for the shell above to see. It may go on again
+ * already, and then nobody would wake us. A SIGCONT for the process group reaches the command first
+ * (the youngest of it); so one that comes before the look is seen by it, and one that comes after
+ * takes the pending signal away. SIGSTOP can't be pending: the attendant wakes us from that. */
+static void front_stop(const struct front *front, int signal_number)
+{
+    static const struct timespec at_once;
     sigset_t one;
 
-    if (signal_number != SIGTSTP && signal_number != SIGTTIN && signal_number != SIGTTOU)
-        signal_number = SIGSTOP;
-    raise(signal_number);
-    if (signal_number == SIGSTOP)
+    if (signal_number != SIGTSTP && signal_number != SIGTTIN && signal_number != SIGTTOU) {
+        if (!command_goes_on(front))
+            raise(SIGSTOP);
         return;
+    }
     sigemptyset(&one);
     sigaddset(&one, signal_number);
+    raise(signal_number);
+    if (command_goes_on(front)) {
+        sigtimedwait(&one, NULL, &at_once);
+        return;
+    }
     sigprocmask(SIG_UNBLOCK, &one, NULL);
     sigprocmask(SIG_BLOCK, &one, NULL);
+}
+
+static void word_send(const struct front *front, enum tree_word_kind kind)
+{
+    struct tree_word word = {.kind = kind, .stops = front->stops};
+
+    send(front->events, &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void signal_pass(struct front *front, const struct signalfd_siginfo *information)
 {
     int number = (int)information->ssi_signo;
-    struct process_details details;
 
     if (number == SIGCHLD)
         return;
@@ -78,10 +101,12 @@ static void signal_pass(struct front *front, const struct signalfd_siginfo *info
     /* What the kernel sends (from the terminal) goes to the whole group, the command included. */
     if (information->ssi_code == SI_KERNEL && !front->apart)
         return;
-    if (number == SIGCONT &&
-        (information->ssi_pid == (uint32_t)front->attendant ||
-         process_details(front->command, &details) != 0 || details.state != 'T'))
+    if (number == SIGCONT && information->ssi_pid == (uint32_t)front->attendant)
         return;
+    if (number == SIGCONT && front->events >= 0) {
+        word_send(front, TREE_WOKEN);
+        return;
+    }
     syscall(SYS_pidfd_send_signal, front->pidfd, number, NULL, 0);
 }
 
@@ -105,7 +130,7 @@ static void signals_read(struct front *front)
         return;
     while (waitpid(front->command, &status, WNOHANG | WUNTRACED) > 0) {
         if (WIFSTOPPED(status))
-            front_stop(WSTOPSIG(status));
+            front_stop(front, WSTOPSIG(status));
         else
             front->status = status_exit(status);
     }
@@ -183,8 +208,9 @@ static void event_run(struct front *front, const struct tree_event *event)
         early_pass(front);
         break;
     case TREE_STOPPED:
-        front_stop(event->value);
-        send(front->events, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        front->stops++;
+        front_stop(front, event->value);
+        word_send(front, TREE_GOES_ON);
         break;
     case TREE_ENDED:
         if (front->status < 0)

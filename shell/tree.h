@@ -20,7 +20,7 @@
 /* What the attendant tells the front. */
 enum tree_event_kind {
     TREE_STARTED = 1,   /* value: the command's pid; its pidfd comes along */
-    TREE_STOPPED = 2,   /* value: the signal; the front answers a byte when it goes on */
+    TREE_STOPPED = 2,   /* value: the signal; the front answers TREE_GOES_ON */
     TREE_ENDED = 3,     /* value: a status as wait(2) gives it */
     TREE_FAILED = 4,    /* value: an errno; hirsel failed, and said so */
     TREE_NO_EXEC = 5,   /* value: the errno of execvp */
@@ -35,6 +35,17 @@ struct tree_event {
     int32_t kind;
     int32_t value;
     char name[56];
+};
+
+/* What the front tells the attendant. */
+enum tree_word_kind {
+    TREE_GOES_ON = 1, /* after a stop that it was told of */
+    TREE_WOKEN = 2,   /* by a SIGCONT, which is the command's unless that has stopped anew */
+};
+
+struct tree_word {
+    int32_t kind;
+    uint32_t stops; /* TREE_WOKEN: that it had been told of */
 };
 
 /* Below the tree's own directory. */
