@@ -344,7 +344,7 @@ static void tell_signal(const struct outside *outside, struct trial *trial, int 
     int length = snprintf(wanted, sizeof wanted, "signal %d ", number);
 
     path_in(events, outside->directory, "events");
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 2000; i++) {
         int file = open(events, O_RDONLY | O_CLOEXEC);
         ssize_t got = file < 0 ? 0 : read(file, text, sizeof text);
 

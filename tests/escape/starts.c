@@ -218,7 +218,7 @@ static void by_clone(const struct outside *outside, struct trial *trial)
 static void by_setuid(const struct outside *outside, struct trial *trial)
 {
     static const char *const programs[] = {"/usr/bin/su", "/bin/su", "/usr/bin/passwd"};
-    char path[64], text[4096];
+    char path[64], name[32], text[4096];
     const char *program = NULL;
     unsigned real = 0, effective = 1;
     struct stat status;
@@ -244,12 +244,15 @@ static void by_setuid(const struct outside *outside, struct trial *trial)
         _exit(127);
     }
     snprintf(path, sizeof path, "/proc/%d/status", child);
-    for (int i = 0; i < 200 && effective != 0; i++) {
+    snprintf(name, sizeof name, "Name:\t%s\n", strrchr(program, '/') + 1);
+    /* Until it is the program. */
+    for (bool started = false; !started;) {
         int descriptor = open(path, O_RDONLY | O_CLOEXEC);
         ssize_t got = read(descriptor, text, sizeof text - 1);
         const char *line;
 
         text[got > 0 ? got : 0] = '\0';
+        started = strncmp(text, name, strlen(name)) == 0;
         line = strstr(text, "Uid:");
         if (line != NULL)
             sscanf(line, "Uid: %u %u", &real, &effective);

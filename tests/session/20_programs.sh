@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 240
 # Real programs in a session whose table holds a bind, a hidden path and a translator: what they
 # print and what they leave is byte for byte what it is natively.
 . "$(dirname "$0")/lib.sh"
@@ -140,7 +139,7 @@ shopt -s globstar nullglob; mkdir -p a/b/c; touch a/b/c/d a/x; echo **; cd a/b; 
 timeout 0.2 sleep 9; echo "timeout: $?"; ( kill -TERM $BASHPID ); echo "term: $?"
 nosuchcommand; echo "$?"; ./five; echo "$?"; test -x five; echo $?; type -t ls; command -v sh
 for i in $(seq 20); do /bin/true || echo bad; done; yes 2>/dev/null | head -c 100000 | wc -c; seq 1000 | sort -rn | tail -1
-read -t 0.1 -r x < <(sleep 1); echo "read: $?"; fg 2>&1 | sed 's/line [0-9]*/line/'
+read -t 0.1 -r x < <(exec sleep 100); echo "read: $?"; kill $!; fg 2>&1 | sed 's/line [0-9]*/line/'
 END
     bash jobs.sh 2>&1
 }
@@ -188,7 +187,7 @@ vacuum into 'copy.db'; pragma integrity_check; attach 'copy.db' as c; select cou
 .dump
 END
     sqlite3 copy.db 'select md5 from (select count(*) as md5 from sheep)'
-    (for i in 1 2 3 4; do sqlite3 -cmd '.timeout 20000' db "insert into sheep(name) values('writer')" & done; wait)
+    (for i in 1 2 3 4; do sqlite3 -cmd '.timeout 60000' db "insert into sheep(name) values('writer')" & done; wait)
     sqlite3 db "select count(*) from sheep where name='writer'; pragma wal_checkpoint(truncate); pragma journal_mode=delete"
     rm -f db
 }
@@ -236,12 +235,12 @@ tmux_work() {
     export TMUX_TMPDIR=$PWD
     tmux -f /dev/null -L s new-session -d -x 80 -y 24 'PS1="> " sh'
     tmux -L s send-keys 'cd /usr/include && pwd && echo done > '"$PWD/flag" Enter
-    for _ in $(seq 500); do [ -s flag ] && break; sleep 0.02; done
-    for _ in $(seq 500); do tmux -L s capture-pane -p | grep -o '/usr/include$' && break; sleep 0.02; done
+    for _ in $(seq 3000); do [ -s flag ] && break; sleep 0.02; done
+    for _ in $(seq 3000); do tmux -L s capture-pane -p | grep -o '/usr/include$' && break; sleep 0.02; done
     tmux -L s new-window -d -n second 'sleep 60' && tmux -L s list-windows -F '#{window_index} #{window_name}' | sed 's/^0 .*/0/'
     tmux -L s display-message -p '#{pane_current_path}'
     tmux -L s kill-server
-    for _ in $(seq 500); do tmux -L s ls 2>/dev/null || break; sleep 0.02; done
+    for _ in $(seq 3000); do tmux -L s ls 2>/dev/null || break; sleep 0.02; done
     rm -rf tmux-*
 }
 

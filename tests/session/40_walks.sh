@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 240
 # Random walks in sessions, each against a slow reference walk (tests/session/walks): a table with
 # binds, hidden names, symlinks and translators' nodes, and paths that lead there through host
 # symlinks, "..", relative paths, dirfds and renames.

@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 120
 # What a program has learned of one path must not speak of another: each question here comes within
 # moments of one that makes the way to it known. Asked by a program with the shim and by one that
 # goes through the trap server, each with and without the other's knowledge.

@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 240
 # The reference walk of 40_walks again, asked by confined programs: with the shim, which is taught ways
 # and leaves opens to Landlock, and static ones, which the trap server answers alone. What names mean
 # and which error comes first is the same as outside; the policy allows all that is asked here.

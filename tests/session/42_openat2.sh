@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 120
 # openat2 with its restrictions, in the session's view: binds and nodes are mounts, a node is no
 # symlink, what a translator tells of is one, and nobody is led to the host's names behind what is
 # shadowed. By a program with the shim and by one that goes through the trap server.
@@ -103,8 +102,8 @@ for who in wide.dynamic wide; do
         done | tr '\n' ' ')
         check "$who: sizes of the struct, $path" test "$told" = "$said $said $said $said E2BIG EINVAL EINVAL E2BIG "
     done
-    in_session timeout 20 "$BARE/$who" place/bound/pipe 24 8 0 >"$who.out" &
-    in_session timeout 20 "$BARE/$who" place/bound/pipe 24 8 0 write
+    in_session timeout 60 "$BARE/$who" place/bound/pipe 24 8 0 >"$who.out" &
+    in_session timeout 60 "$BARE/$who" place/bound/pipe 24 8 0 write
     wait $!
     check "$who: a FIFO behind the bind is waited at" test "$(<"$who.out")" = told
 done

@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 120
 # Listings of directories that the table has names for: more than a buffer holds, from any position
 # on, while the table changes; and by which name a directory was reached.
 . "$(dirname "$0")/lib.sh"
@@ -182,7 +181,7 @@ prints 'and by its own name' $'one\ntwo' in_session ls self
 prints 'its name' "$WORK/self/q" in_session sh -c 'cd self && /bin/pwd'
 check 'what is listed is there' listing agree "$WORK/self/q"
 status_is 'it is not below itself twice' 1 in_session test -e self/q/q
-check 'a walk ends' timeout 20 hirsel run --session t -- find self -type d
+check 'a walk ends' timeout 60 hirsel run --session t -- find self -type d
 
 # Two names of one directory: what the table has below one of them is below that alone.
 mkdir -p two/a two/b

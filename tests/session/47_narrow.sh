@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 120
 # What servers and translators have given up: calls are made in them, as one would who had taken
 # them over.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 200
 # hirsel run --confine, typed in a session: the confined tree begins beside the one it is started in,
 # and is to its front what a child would be. And where it may not begin so.
 . "$(dirname "$0")/lib.sh"
@@ -74,6 +73,7 @@ prints 'a pipe' 'through and through' bash -c 'echo through | hirsel run -- hirs
 hirsel run -- sh -c 'hirsel run --confine -- sh -c "trap \"echo told; exit 3\" TERM; echo up; while :; do sleep 0.05; done" & echo $! >front; wait $!' >signalled 2>&1 &
 runner=$!
 await 10 grep -q up signalled
+await test -s front
 kill -TERM "$(cat front)"
 wait $runner
 if (($? == 3)) && grep -q told signalled; then ok 'a signal'; else not_ok 'a signal' && show signalled; fi
@@ -116,7 +116,7 @@ def start(*words):
         os.execvp(words[0], words)
     return pid, master
 
-def until(master, text, seconds=15):
+def until(master, text, seconds=60):
     seen, end = b"", time.monotonic() + seconds
     while text.encode() not in seen:
         left = end - time.monotonic()
@@ -131,6 +131,20 @@ def until(master, text, seconds=15):
         seen += chunk
     return seen
 
+def foreground(master, name, seconds=60):
+    """Until the terminal is a program's of this name that waits for something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with open("/proc/%d/stat" % os.tcgetpgrp(master)) as stat:
+                who, state = stat.read().split("(", 1)[1].rsplit(") ", 1)
+            if who == name and state[0] == "S":
+                return
+        except OSError:
+            pass
+        time.sleep(0.01)
+    sys.exit("%s is not in the foreground" % name)
+
 # No shell that makes children: one that was stopped on its way to exec keeps it from stopping.
 COUNT = "sh -c 'echo u\"\"p; exec sleep 1000'"
 if sys.argv[1] == "jobs":
@@ -140,13 +154,13 @@ if sys.argv[1] == "jobs":
     send("PS1='$ '; hirsel run --confine -- %s\n" % COUNT); until(master, "up\r")
     send("\x1a"); until(master, "Stopped")
     send("echo o\"\"n\n"); until(master, "on\r")
-    send("fg\n"); until(master, "run --confine"); time.sleep(0.3)
+    send("fg\n"); until(master, "run --confine"); foreground(master, "hirsel")
     send("\x03"); send("echo status $?\n"); until(master, "status 130")
-    send("hirsel run --confine -- bash --norc -i\n"); time.sleep(0.5)
+    send("hirsel run --confine -- bash --norc -i\n")
     send("echo tty $(tty) $(ps -o tpgid= -p $$) $(ps -o pgid= -p $$)\n"); until(master, "tty /dev/pts/")
-    send("sleep 100\n"); time.sleep(0.5)
+    send("sleep 100\n"); foreground(master, "sleep")
     send("\x1a"); until(master, "Stopped")
-    send("kill %1; exit\n"); time.sleep(0.3)
+    send("kill %1; wait %1; exit\n"); until(master, "exit\r")
     send("echo b\"\"ack\n"); until(master, "back\r")
     send("exit\n")
 else:
@@ -164,10 +178,11 @@ prints 'no terminal at all' inside hirsel run -- setsid --wait hirsel run --conf
 
 # Deaths.
 deaths() {
-    rm -f pids
+    rm -f pids front
     hirsel run -- sh -c 'hirsel run --confine -- sh -c "sleep 1000 & echo \$\$ \$! >pids; wait" & echo $! >front; wait $!; echo $? >status' >killed 2>&1 &
     runner=$!
     await 10 test -s pids
+    await test -s front
     read -r command child <pids
 }
 ended() { gone "$command" && gone "$child"; }

@@ -1,5 +1,4 @@
 #!/bin/bash
-# timeout: 120
 # What a confined program does without asking, by what it was taught: the answers are the same as
 # natively, what changes is seen, and what it opens only to look at it is left as it was.
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,5 @@
 #!/bin/bash
 # Unix sockets whose names go through a bind: the same calls say the same as natively.
-# timeout: 120
 . "$(dirname "$0")/lib.sh"
 
 # Everything that takes or tells a socket's name, in the folder place/. Prints what it saw.

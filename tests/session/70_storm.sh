@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 420
+# timeout: 600
 # kill -9 of fs, proc, net and the archive translator, one every 200 ms, while real programs work:
 # no program fails, nothing is done twice, the work finishes.
 . "$(dirname "$0")/lib.sh"
@@ -43,7 +43,7 @@ under() {
     storm 2>storm.err &
     local storm_pid=$!
     await 10 test -s hits
-    check "$name" timeout 90 hirsel run --session t -- "$@"
+    check "$name" timeout 150 hirsel run --session t -- "$@"
     touch calm
     wait $storm_pid
     cat hits >>all_hits

@@ -8,7 +8,7 @@ count=60
 cat >storm.py <<'END'
 import glob, os, random, signal, subprocess, sys, time
 
-count, mark = int(sys.argv[1]), "86399"
+count, mark = int(sys.argv[1]), "86399.%d" % os.getpid()
 base = os.environ["XDG_RUNTIME_DIR"] + "/hirsel"
 seed = int(os.environ.get("SEED", time.time_ns() % 1000000))
 random.seed(seed)
@@ -35,7 +35,7 @@ for i in range(count):
     time.sleep(random.random() * (0.03 if i % 4 else 0.15))
     run.send_signal(signal.SIGKILL)
     run.wait()
-until = time.monotonic() + 15
+until = time.monotonic() + 60
 while left() and time.monotonic() < until:
     time.sleep(0.02)
 found = left()

@@ -43,7 +43,8 @@ check 'what ran went on' wait $first
 check 'in a name space of its own too' wait $second
 prints 'and starts programs in the session' there cat first.out
 prints 'so does the other' there cat second.out
-if hirsel log t 2>&1 | grep -q 'was replaced'; then ok 'the log tells'; else not_ok 'the log tells' && hirsel log t | tail -5; fi
+tells() { hirsel log t 2>&1 | grep -q 'was replaced'; }
+if await tells; then ok 'the log tells'; else not_ok 'the log tells' && hirsel log t | tail -5; fi
 
 # A libc that no copy can be made of: programs run as without a session, and the next one is taken.
 echo 'no library' >lib/libc.so.6.new

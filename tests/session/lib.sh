@@ -109,10 +109,13 @@ prints() {
     fi
 }
 
-# await SECONDS COMMAND…: until it succeeds.
+# await [SECONDS] COMMAND…: until it succeeds; a minute, or more, as other work may be done beside it.
 await() {
-    local until=$((SECONDS + $1 + 1))
-    shift
+    local until=$((SECONDS + 61))
+    if [[ $1 =~ ^[0-9]+$ ]]; then
+        (($1 > 60)) && until=$((SECONDS + $1 + 1))
+        shift
+    fi
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < until)) || return 1
         sleep 0.02

@@ -80,5 +80,5 @@ told() {
 
 # Nothing of a trap server is left: what a session's end must see to.
 trap_gone() {
-    ! pgrep -u "$(id -u)" -f "/hirsel/trap $(session_directory "$1")" >/dev/null
+    ! pgrep -u "$(id -u)" -f "^trap $(session_directory)" >/dev/null
 }

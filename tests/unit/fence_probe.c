@@ -43,7 +43,7 @@ static void questions_pass(int listener)
 {
     struct pollfd wait = {.fd = listener, .events = POLLIN};
 
-    while (poll(&wait, 1, 10000) > 0 && wait.revents & POLLIN) {
+    while (poll(&wait, 1, 60000) > 0 && wait.revents & POLLIN) {
         struct seccomp_notif question = {0};
         struct seccomp_notif_resp answer = {.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 

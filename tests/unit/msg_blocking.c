@@ -51,18 +51,18 @@ START_TEST(blocking)
     struct hangups hangups = {0};
     struct held held = {0};
     struct msg answer;
-    ck_assert_int_eq(port_connect(world.set, path, 5000, &port), 0);
+    ck_assert_int_eq(port_connect(world.set, path, 60000, &port), 0);
     port_on_message(port, hold, &held);
     port_on_hangup(port, note_hangup, &hangups);
 
     struct msg message = {.operation = 1, .object = 99, .body = "hi", .length = 3};
     for (int i = 0; i < 100; i++) {
-        ck_assert_int_eq(msg_call(port, &message, &answer, i % 2 ? 5000 : -1), 0);
+        ck_assert_int_eq(msg_call(port, &message, &answer, i % 2 ? 60000 : -1), 0);
         ck_assert_str_eq(answer.body, "hi");
         ck_assert_uint_eq(answer.object, 99);
         msg_release(&answer);
     }
-    ck_assert_int_eq(msg_call(port, &message, NULL, 5000), 0);
+    ck_assert_int_eq(msg_call(port, &message, NULL, 60000), 0);
 
     message.operation = OPERATION_NEVER;
     ck_assert_int_eq(msg_call(port, &message, &answer, 30), ETIMEDOUT);
@@ -70,10 +70,10 @@ START_TEST(blocking)
 
     /* What arrives meanwhile is kept, and handled by the loop. */
     message.operation = OPERATION_CHATTER;
-    ck_assert_int_eq(msg_call(port, &message, &answer, 5000), 0);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), 0);
     ck_assert_int_eq(held.notices, 0);
     message.operation = 1;
-    ck_assert_int_eq(msg_call(port, &message, &answer, 5000), 0);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), 0);
     msg_release(&answer);
     run_until(&world, &held.notices, 10);
     run_until(&world, &held.count, 1);
@@ -81,9 +81,9 @@ START_TEST(blocking)
     msg_release(&held.message);
 
     message.operation = OPERATION_EXIT;
-    ck_assert_int_eq(msg_call(port, &message, &answer, 5000), ECONNRESET);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), ECONNRESET);
     ck_assert_int_eq(hangups.count, 0);
-    ck_assert_int_eq(msg_call(port, &message, &answer, 5000), ENOTCONN);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), ENOTCONN);
     run_until(&world, &hangups.count, 1);
     ck_assert_int_eq(hangups.error, 0);
     serve_end(server, path);
@@ -100,10 +100,10 @@ START_TEST(blocking_behind_a_queue)
     struct outcome outcome = {0};
     struct msg answer;
     struct msg message = {.operation = 1, .body = body, .length = sizeof body};
-    ck_assert_int_eq(port_connect(world.set, path, 5000, &port), 0);
+    ck_assert_int_eq(port_connect(world.set, path, 60000, &port), 0);
     for (int i = 0; i < 100; i++)
-        ck_assert_int_eq(msg_call_start(port, &message, 10000, note_outcome, &outcome, NULL), 0);
-    ck_assert_int_eq(msg_call(port, &message, &answer, 10000), 0);
+        ck_assert_int_eq(msg_call_start(port, &message, 60000, note_outcome, &outcome, NULL), 0);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), 0);
     ck_assert_uint_eq(answer.length, sizeof body);
     msg_release(&answer);
     ck_assert_int_eq(outcome.count, 0);
@@ -119,11 +119,11 @@ START_TEST(many_tags)
     pid_t server = serve_elsewhere(path, behave);
     struct port *port;
     struct msg message = {.operation = OPERATION_NEVER};
-    ck_assert_int_eq(port_connect(world.set, path, 5000, &port), 0);
+    ck_assert_int_eq(port_connect(world.set, path, 60000, &port), 0);
     ck_assert_int_eq(msg_call(port, &message, NULL, 1), ETIMEDOUT);
     message.operation = 1;
     for (int i = 0; i < 70000; i++)
-        ck_assert_int_eq(msg_call(port, &message, NULL, 5000), 0);
+        ck_assert_int_eq(msg_call(port, &message, NULL, 60000), 0);
     serve_end(server, path);
 }
 END_TEST
@@ -137,9 +137,9 @@ START_TEST(blocking_beside_started)
     struct outcome outcome = {0};
     struct msg answer;
     struct msg message = {.operation = 1, .body = "hi", .length = 3};
-    ck_assert_int_eq(port_connect(world.set, path, 5000, &port), 0);
-    ck_assert_int_eq(msg_call_start(port, &message, 5000, note_outcome, &outcome, NULL), 0);
-    ck_assert_int_eq(msg_call(port, &message, &answer, 5000), 0);
+    ck_assert_int_eq(port_connect(world.set, path, 60000, &port), 0);
+    ck_assert_int_eq(msg_call_start(port, &message, 60000, note_outcome, &outcome, NULL), 0);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), 0);
     msg_release(&answer);
     ck_assert_int_eq(outcome.count, 0);
     run_until(&world, &outcome.count, 1);
@@ -166,15 +166,16 @@ START_TEST(blocking_with_signals)
     struct sigaction action = {.sa_handler = on_alarm};
     struct itimerval soon = {.it_value.tv_usec = 20000, .it_interval.tv_usec = 20000};
     struct itimerval never = {0};
-    ck_assert_int_eq(port_connect(world.set, path, 5000, &port), 0);
+    ck_assert_int_eq(port_connect(world.set, path, 60000, &port), 0);
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &soon, NULL);
     double from = ev_time();
-    ck_assert_int_eq(msg_call(port, &message, &answer, 200), ETIMEDOUT);
+    /* Long enough for a process that is not given the processor each time. */
+    ck_assert_int_eq(msg_call(port, &message, &answer, 1000), ETIMEDOUT);
     double took = ev_time() - from;
     setitimer(ITIMER_REAL, &never, NULL);
     ck_assert_int_gt(alarms, 2);
-    ck_assert(took > 0.15 && took < 5);
+    ck_assert(took > 0.95 && took < 30);
     serve_end(server, path);
 }
 END_TEST
@@ -194,7 +195,7 @@ START_TEST(reply_and_wait)
         if (port_adopt(world.set, ends[1], false, &port))
             _exit(1);
         answer = (struct msg){0};
-        while (!msg_reply_wait(port, reply, &answer, &message, &reply, 5000)) {
+        while (!msg_reply_wait(port, reply, &answer, &message, &reply, 60000)) {
             answer = (struct msg){.object = message.object + 1};
             msg_release(&message);
         }
@@ -205,7 +206,7 @@ START_TEST(reply_and_wait)
     for (uint64_t i = 1; i < 100; i++) {
         message = (struct msg){.operation = 1, .object = i, .body = &i, .length = sizeof i};
         ck_assert_int_eq(msg_send(port, &message), 0);
-        ck_assert_int_eq(msg_call(port, &message, &answer, 5000), 0);
+        ck_assert_int_eq(msg_call(port, &message, &answer, 60000), 0);
         ck_assert_uint_eq(answer.object, i + 1);
         msg_release(&answer);
     }
@@ -226,12 +227,12 @@ START_TEST(waiting)
     ck_assert_int_eq(port_pair(world.set, &one, &other), 0);
     ck_assert_int_eq(msg_wait(one, &got, &reply, 20), ETIMEDOUT);
     ck_assert_int_eq(msg_send(other, &message), 0);
-    ck_assert_int_eq(msg_wait(one, &got, &reply, 1000), 0);
+    ck_assert_int_eq(msg_wait(one, &got, &reply, 60000), 0);
     ck_assert_ptr_null(reply);
     ck_assert_str_eq(got.body, "a");
     msg_release(&got);
     ck_assert_int_eq(msg_call_start(other, &message, -1, note_outcome, &outcome, NULL), 0);
-    ck_assert_int_eq(msg_wait(one, &got, &reply, 1000), 0);
+    ck_assert_int_eq(msg_wait(one, &got, &reply, 60000), 0);
     ck_assert_ptr_nonnull(reply);
     reply_send(reply, &got);
     msg_release(&got);
@@ -239,7 +240,7 @@ START_TEST(waiting)
     ck_assert_int_eq(msg_wait(other, &got, &reply, 20), ETIMEDOUT);
     ck_assert_int_eq(outcome.count, 1);
     port_close(other);
-    ck_assert_int_eq(msg_wait(one, &got, &reply, 1000), ECONNRESET);
+    ck_assert_int_eq(msg_wait(one, &got, &reply, 60000), ECONNRESET);
     port_close(one);
     struct port *local = port_local(world.set, echo, NULL);
     ck_assert_int_eq(msg_wait(local, &got, &reply, 0), ENOTCONN);

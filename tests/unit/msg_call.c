@@ -21,7 +21,7 @@ START_TEST(pair_call)
     struct msg message = {.operation = 7, .body = "ping", .length = 5};
     ck_assert_int_eq(port_pair(world.set, &one, &other), 0);
     port_on_message(other, echo, NULL);
-    ck_assert_int_eq(msg_call_start(one, &message, 1000, note_outcome, &outcome, &call), 0);
+    ck_assert_int_eq(msg_call_start(one, &message, 60000, note_outcome, &outcome, &call), 0);
     ck_assert_ptr_nonnull(call);
     run_until(&world, &outcome.count, 1);
     ck_assert_int_eq(outcome.error, 0);
@@ -44,7 +44,7 @@ START_TEST(no_handler)
     struct outcome outcome = {0};
     struct msg message = {.operation = 7};
     ck_assert_int_eq(port_pair(world.set, &one, &other), 0);
-    ck_assert_int_eq(msg_call_start(one, &message, 1000, note_outcome, &outcome, NULL), 0);
+    ck_assert_int_eq(msg_call_start(one, &message, 60000, note_outcome, &outcome, NULL), 0);
     ck_assert_int_eq(msg_send(one, &message), 0);
     run_until(&world, &outcome.count, 1);
     ck_assert_int_eq(outcome.error, ENOSYS);
@@ -98,7 +98,7 @@ START_TEST(many_calls)
     for (int i = 0; i < 2000; i++) {
         char body[512] = {0};
         struct msg message = {.operation = 7, .body = body, .length = sizeof body};
-        ck_assert_int_eq(msg_call_start(one, &message, 10000, note_outcome, &outcome, NULL), 0);
+        ck_assert_int_eq(msg_call_start(one, &message, 60000, note_outcome, &outcome, NULL), 0);
     }
     run_until(&world, &outcome.count, 2000);
     ck_assert_int_eq(outcome.error, 0);

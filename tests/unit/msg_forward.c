@@ -114,7 +114,7 @@ START_TEST(passed_on)
     struct msg answer;
     board.to = back;
     struct port *local = port_local(world.set, pass_on, NULL);
-    ck_assert_int_eq(msg_call(local, &message, &answer, 5000), 0);
+    ck_assert_int_eq(msg_call(local, &message, &answer, 60000), 0);
     ck_assert_str_eq(answer.body, "over");
     ck_assert_uint_eq(answer.descriptor_count, 1);
     msg_release(&answer);

@@ -189,7 +189,7 @@ START_TEST(lingering_socket)
     int sender = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     connect(sender, (struct sockaddr *)&address, size);
     struct pollfd ready = {.fd = sender, .events = POLLOUT};
-    ck_assert_int_eq(poll(&ready, 1, 5000), 1);
+    ck_assert_int_eq(poll(&ready, 1, 60000), 1);
     ck_assert_int_eq(setsockopt(sender, SOL_SOCKET, SO_LINGER, &slow, sizeof slow), 0);
     static char body[65536];
     while (send(sender, body, sizeof body, MSG_NOSIGNAL) > 0)
@@ -202,7 +202,7 @@ START_TEST(lingering_socket)
     double from = ev_time();
     run_until(&world, &seen.notices, 1);
     expect_life();
-    ck_assert(ev_time() - from < 10);
+    ck_assert(ev_time() - from < 25);
     close(listener);
 }
 END_TEST

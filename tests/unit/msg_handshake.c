@@ -130,7 +130,7 @@ START_TEST(chatter_instead_of_a_reply)
     ck_assert_int_eq(port_adopt(world.set, ends[0], true, &port), 0);
     port_on_hangup(port, note_hangup, &hangups);
     struct msg message = {.operation = 1};
-    ck_assert_int_eq(msg_call(port, &message, NULL, 10000), ECONNRESET);
+    ck_assert_int_eq(msg_call(port, &message, NULL, 60000), ECONNRESET);
     run_until(&world, &hangups.count, 1);
     ck_assert_int_eq(hangups.error, ENOBUFS);
     kill(pid, SIGKILL);

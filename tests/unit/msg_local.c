@@ -22,20 +22,20 @@ START_TEST(local_call)
     struct msg answer;
     ck_assert_int_eq(port_descriptor(port), -1);
     ck_assert_int_eq(port_peer(port).uid, getuid());
-    ck_assert_int_eq(msg_call(port, &message, &answer, 1000), 0);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), 0);
     ck_assert_str_eq(answer.body, "ping");
     ck_assert_uint_eq(answer.object, 5);
     msg_release(&answer);
-    ck_assert_int_eq(msg_call(port, &message, NULL, 1000), 0);
-    ck_assert_int_eq(msg_call_start(port, &message, 1000, note_outcome, &outcome, &call), 0);
+    ck_assert_int_eq(msg_call(port, &message, NULL, 60000), 0);
+    ck_assert_int_eq(msg_call_start(port, &message, 60000, note_outcome, &outcome, &call), 0);
     ck_assert_ptr_null(call);
     ck_assert_int_eq(outcome.count, 1);
     ck_assert_str_eq(outcome.body, "ping");
     message.length = WIRE_BODY_MAX + 1u;
-    ck_assert_int_eq(msg_call(port, &message, &answer, 1000), EMSGSIZE);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), EMSGSIZE);
     port_on_message(port, NULL, NULL);
     message.length = 0;
-    ck_assert_int_eq(msg_call(port, &message, &answer, 1000), ENOSYS);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), ENOSYS);
     port_close(port);
 }
 END_TEST
@@ -69,14 +69,14 @@ START_TEST(local_later)
     ev_timer_init(&timer, answer_held, 0.01, 0.);
     timer.data = &held;
     ev_timer_start(world.loop, &timer);
-    ck_assert_int_eq(msg_call(port, &message, &answer, 5000), 0);
+    ck_assert_int_eq(msg_call(port, &message, &answer, 60000), 0);
     ck_assert_str_eq(answer.body, "kept");
     msg_release(&answer);
     msg_release(&held.message);
 
     struct outcome outcome = {0};
     struct call *call;
-    ck_assert_int_eq(msg_call_start(port, &message, 5000, note_outcome, &outcome, &call), 0);
+    ck_assert_int_eq(msg_call_start(port, &message, 60000, note_outcome, &outcome, &call), 0);
     ck_assert_ptr_nonnull(call);
     ck_assert_int_eq(outcome.count, 0);
     reply_send(held.reply, &held.message);
@@ -164,7 +164,7 @@ static void nest_inner(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct nest *nest = timer->data;
     struct msg message = {.operation = 8};
-    nest->inner_error = msg_call(nest->inner, &message, NULL, 5000);
+    nest->inner_error = msg_call(nest->inner, &message, NULL, 60000);
 }
 
 static void nest_answer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -191,7 +191,7 @@ START_TEST(local_nested)
     ev_timer_start(world.loop, &nest.timers[0]);
     ev_timer_start(world.loop, &answers[0]);
     ev_timer_start(world.loop, &answers[1]);
-    ck_assert_int_eq(msg_call(outer, &message, NULL, 5000), 0);
+    ck_assert_int_eq(msg_call(outer, &message, NULL, 60000), 0);
     ck_assert_int_eq(nest.inner_error, 0);
 }
 END_TEST

@@ -18,7 +18,7 @@ START_TEST(long_messages)
     char *path = world_path(&world, "socket");
     pid_t server = serve_elsewhere(path, echo);
     struct port *port;
-    ck_assert_int_eq(port_connect(world.set, path, 5000, &port), 0);
+    ck_assert_int_eq(port_connect(world.set, path, 60000, &port), 0);
     const size_t sizes[] = {0,    1,     911,   912,   1023,   1024,     1025,
                             4096, 65535, 65536, 65537, 212961, 1u << 20, WIRE_BODY_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -27,7 +27,7 @@ START_TEST(long_messages)
             body[k] = (unsigned char)(k * 31 + i);
         struct msg message = {.operation = 7, .body = body, .length = sizes[i]};
         struct msg answer;
-        ck_assert_int_eq(msg_call(port, &message, &answer, 10000), 0);
+        ck_assert_int_eq(msg_call(port, &message, &answer, 60000), 0);
         ck_assert_uint_eq(answer.length, sizes[i]);
         ck_assert(sizes[i] == 0 || !memcmp(answer.body, body, sizes[i]));
         msg_release(&answer);

@@ -97,7 +97,7 @@ START_TEST(calling)
         ProtobufCMessage *answer;
         int descriptor;
         ck_assert_int_eq(rpc_call(port, OPERATION_PATH, &request.base, &null, 1,
-                                  &hirsel__node_reply__descriptor, &answer, &descriptor, 1000),
+                                  &hirsel__node_reply__descriptor, &answer, &descriptor, 60000),
                          0);
         const Hirsel__NodeReply *reply = (const Hirsel__NodeReply *)answer;
         ck_assert_uint_eq(reply->target.len, lengths[i]);
@@ -110,7 +110,7 @@ START_TEST(calling)
     Hirsel__NodeRequest request = request_for(path, 1);
     int descriptor;
     ck_assert_int_eq(rpc_call_once(port, 77, OPERATION_PATH, &request.base, NULL, 0, NULL, NULL,
-                                   &descriptor, 1000),
+                                   &descriptor, 60000),
                      0);
     ck_assert_int_eq(descriptor, -1);
     ck_assert_uint_eq(last_request, 77);
@@ -125,22 +125,22 @@ START_TEST(errors)
     struct port *port = port_local(world.set, dispatch, &world);
     ProtobufCMessage *answer;
     int descriptor;
-    ck_assert_int_eq(rpc_call(port, OPERATION_NOT_THERE, NULL, NULL, 0, NULL, NULL, NULL, 1000),
+    ck_assert_int_eq(rpc_call(port, OPERATION_NOT_THERE, NULL, NULL, 0, NULL, NULL, NULL, 60000),
                      ENOSYS);
-    ck_assert_int_eq(rpc_call(port, 0, NULL, NULL, 0, NULL, NULL, NULL, 1000), ENOSYS);
-    ck_assert_int_eq(rpc_call(port, OPERATION_RAW, NULL, NULL, 0, NULL, NULL, NULL, 1000), 0);
+    ck_assert_int_eq(rpc_call(port, 0, NULL, NULL, 0, NULL, NULL, NULL, 60000), ENOSYS);
+    ck_assert_int_eq(rpc_call(port, OPERATION_RAW, NULL, NULL, 0, NULL, NULL, NULL, 60000), 0);
     /* an empty body is a message of defaults */
     ck_assert_int_eq(rpc_call(port, OPERATION_RAW, NULL, NULL, 0, &hirsel__node_reply__descriptor,
-                              &answer, NULL, 1000),
+                              &answer, NULL, 60000),
                      0);
     rpc_free(answer);
     ck_assert_int_eq(rpc_call(port, OPERATION_JUNK, NULL, NULL, 0, &hirsel__node_reply__descriptor,
-                              &answer, &descriptor, 1000),
+                              &answer, &descriptor, 60000),
                      EBADMSG);
     ck_assert_ptr_null(answer);
     ck_assert_int_eq(descriptor, -1);
     struct msg junk = {.operation = OPERATION_PATH, .body = "\xff\xff", .length = 2};
-    ck_assert_int_eq(msg_call(port, &junk, NULL, 1000), EBADMSG);
+    ck_assert_int_eq(msg_call(port, &junk, NULL, 60000), EBADMSG);
     ck_assert_int_eq(msg_send(port, &junk), 0);
     ck_assert_ptr_null(rpc_unpack(&junk, &hirsel__node_request__descriptor));
     ck_assert_int_eq(errno, EBADMSG);
@@ -183,7 +183,7 @@ START_TEST(starting)
     ck_assert_int_eq(port_pair(world.set, &one, &other), 0);
     port_on_message(other, dispatch, &world);
     ck_assert_int_eq(rpc_call_start(one, OPERATION_PATH, &request.base, &null, 1,
-                                    &hirsel__node_reply__descriptor, 5000, typed_done, &typed,
+                                    &hirsel__node_reply__descriptor, 60000, typed_done, &typed,
                                     &call),
                      0);
     run_until(&world, &typed.count, 1);
@@ -191,12 +191,12 @@ START_TEST(starting)
     ck_assert_uint_eq(typed.translator, 42);
     ck_assert_uint_eq(typed.descriptors, 1);
     ck_assert_int_eq(rpc_call_start(one, OPERATION_JUNK, NULL, NULL, 0,
-                                    &hirsel__node_reply__descriptor, 5000, typed_done, &typed,
+                                    &hirsel__node_reply__descriptor, 60000, typed_done, &typed,
                                     NULL),
                      0);
     run_until(&world, &typed.count, 2);
     ck_assert_int_eq(typed.error, EBADMSG);
-    ck_assert_int_eq(rpc_call_start(one, OPERATION_PATH, &request.base, NULL, 0, NULL, 5000,
+    ck_assert_int_eq(rpc_call_start(one, OPERATION_PATH, &request.base, NULL, 0, NULL, 60000,
                                     typed_done, &typed, &call),
                      0);
     call_cancel(call);
@@ -216,7 +216,7 @@ START_TEST(starting_fails)
     port_hold(one);
     port_close(one);
     ck_assert_int_eq(
-        rpc_call_start(one, OPERATION_RAW, NULL, NULL, 0, NULL, 5000, typed_done, &typed, &call),
+        rpc_call_start(one, OPERATION_RAW, NULL, NULL, 0, NULL, 60000, typed_done, &typed, &call),
         ENOTCONN);
     ck_assert_ptr_null(call);
     ck_assert_int_eq(rpc_notice(one, OPERATION_RAW, NULL), ENOTCONN);

@@ -63,7 +63,7 @@ static inline void others_are_served(void)
 {
     struct outcome outcome = {0};
     struct msg message = {.operation = 1, .body = "fine", .length = 5};
-    ck_assert_int_eq(msg_call_start(client, &message, 5000, note_outcome, &outcome, NULL), 0);
+    ck_assert_int_eq(msg_call_start(client, &message, 60000, note_outcome, &outcome, NULL), 0);
     run_until(&world, &outcome.count, 1);
     ck_assert_int_eq(outcome.error, 0);
 }

@@ -326,7 +326,7 @@ static struct answer ask(uint32_t operation, uint64_t space, uint32_t mode)
                                     operation == HIRSEL__NET_OPERATION__NET_LIST
                                         ? &hirsel__net_states__descriptor
                                         : &hirsel__net_state__descriptor,
-                                    10000, answered, &answer, &call),
+                                    60000, answered, &answer, &call),
                      0);
     while (!answer.done)
         ev_run(stage.loop, EVRUN_ONCE);
@@ -353,7 +353,7 @@ static bool slice_held(uint32_t slice)
 static void await_released(uint32_t slice)
 {
     for (int i = 0; slice_held(slice); i++) {
-        ck_assert_int_lt(i, 10000);
+        ck_assert_int_lt(i, 40000);
         ev_run(stage.loop, EVRUN_NOWAIT);
         usleep(1000);
     }

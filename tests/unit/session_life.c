@@ -223,6 +223,17 @@ START_TEST(stop_ends_the_stubborn)
 }
 END_TEST
 
+static bool is_stopped(void *path)
+{
+    char stat[64], line[256];
+    const char *rest;
+
+    snprintf(stat, sizeof stat, "/proc/%.20s/stat", stage_line(path));
+    snprintf(line, sizeof line, "%.255s", stage_line(stat));
+    rest = strrchr(line, ')');
+    return rest != NULL && rest[2] == 'T';
+}
+
 START_TEST(stop_wakes_the_stopped)
 {
     pid_t run;
@@ -233,7 +244,7 @@ START_TEST(stop_wakes_the_stopped)
                     "trap 'echo bye > bye; exit 0' TERM; sh -c 'echo $PPID > up; kill -STOP $PPID; "
                     "sleep 100' & wait",
                     NULL);
-    ck_assert(stage_await_file("up"));
+    ck_assert(stage_await(is_stopped, (char *)"up"));
     ck_assert_int_eq(stage_run("stop", "work", NULL), 0);
     stage_wait(run);
     ck_assert_str_eq(stage_line("bye"), "bye");

@@ -15,7 +15,7 @@
 
 #include "tests/unit/fixture/session_stage.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 60000
 
 struct terminal {
     int master;
@@ -95,9 +95,33 @@ static bool is_foreground(void *name)
     return strcmp(strchr(line, '(') + 1, name) == 0;
 }
 
+/* What else came since then, for whoever reads why a test failed. */
+static const char *seen_since(void)
+{
+    struct pollfd watched = {.fd = terminal.master, .events = POLLIN};
+    ssize_t length = 1;
+
+    while (length > 0 && poll(&watched, 1, 0) > 0) {
+        length = read(terminal.master, terminal.seen + terminal.used,
+                      sizeof terminal.seen - terminal.used - 1);
+        terminal.used += length > 0 ? (size_t)length : 0;
+    }
+    terminal.seen[terminal.used] = '\0';
+    return terminal.seen + terminal.from;
+}
+
 static void expect_foreground(const char *name)
 {
-    ck_assert_msg(stage_await(is_foreground, (void *)name), "%s in the foreground", name);
+    char path[64], line[256];
+    pid_t group;
+
+    if (stage_await(is_foreground, (void *)name))
+        return;
+    group = tcgetpgrp(terminal.master);
+    snprintf(path, sizeof path, "/proc/%d/stat", group);
+    snprintf(line, sizeof line, "%.255s", stage_line(path));
+    ck_abort_msg("%s is not in the foreground, but %d (the shell is %d): %s; seen: %s", name, group,
+                 terminal.shell, line, seen_since());
 }
 
 static void without_terminal(void)

@@ -73,7 +73,7 @@ class Agent:
     def ask(self, request):
         self.process.stdin.write(self.encode(request) + "\n")
         self.process.stdin.flush()
-        if not select.select([self.process.stdout], [], [], 20)[0]:
+        if not select.select([self.process.stdout], [], [], 100)[0]:
             self.process.kill()
             raise RuntimeError(f"no answer within 20 s to {request}")
         line = self.process.stdout.readline()
