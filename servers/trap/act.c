@@ -352,8 +352,7 @@ static bool act_told(struct worker *worker, struct answer *answer)
     return true;
 }
 
-/* openat2's flags and restrictions, which the kernel looks at before it looks for the path. */
-static long how_bring(struct worker *worker)
+long act_bring_how(struct worker *worker)
 {
     struct call *call = &worker->call;
     size_t size = (size_t)call->given[3];
@@ -375,7 +374,7 @@ static void act_path(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
     const struct call_shape *shape = &call_shapes[call->number];
-    long result = call->number == SYS_openat2 ? how_bring(worker) : 0;
+    long result = call->number == SYS_openat2 ? act_bring_how(worker) : 0;
     struct view view;
     bool walked = false;
 

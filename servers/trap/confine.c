@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "servers/trap/credentials.h"
 #include "servers/trap/policy.h"
 #include "servers/trap/swap.h"
+#include "shim/core/lane.h"
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
 
@@ -133,23 +135,30 @@ static void confine_open(struct worker *worker, struct answer *answer, bool touc
     unsigned flags = act_open_flags(&worker->call);
     const struct walk *walk = &worker->walk;
     bool checked = open_is_checked(worker, flags);
+    /* Its flags are in memory: what was looked at is not what the kernel would read, and of O_PATH
+     * Landlock says nothing. What only the caller can do it does as openat. */
+    bool wide = worker->call.number == SYS_openat2;
     bool own = text_begins(walk->host, walk->host_length, "/proc/", 6) ||
                text_begins(walk->host, walk->host_length, "/dev/pts/", 9);
 
     /* What Landlock checks goes to the kernel. But it does not know that a descriptor's file is the
      * caller's already. */
-    if (!touched && checked && !own) {
+    if (!touched && checked && !own && !wide) {
         answer->proceed = true;
         return;
     }
-    if (touched && checked && act_open_waits(worker)) {
+    if ((touched || wide) && checked && act_open_waits(worker)) {
         act_guided(answer, act_guide_path(worker, walk->host));
         return;
     }
     act_checked(worker, answer);
     if (answer->refused && answer->result == -EACCES && own && !touched && checked) {
         answer->refused = false;
-        answer->proceed = true; /* a device, a terminal of its own: Landlock knows */
+        /* A device, a terminal of its own: Landlock knows. */
+        if (wide)
+            act_guided(answer, act_guide_path(worker, walk->host));
+        else
+            answer->proceed = true;
     }
 }
 
@@ -214,15 +223,35 @@ static bool memory_map(const struct worker *worker, const struct view *view, cha
     return true;
 }
 
+/* Whether a path that begins at the root begins at the caller's, and may cross a mount. */
+static bool memory_is_meant(const struct call *call)
+{
+    const struct open_how *how = (const struct open_how *)call->arguments[2];
+
+    return call->number != SYS_openat2 || !(how->resolve & (RESOLVE_IN_ROOT | RESOLVE_NO_XDEV));
+}
+
+/* By this a shim finds out that it is in a confined tree, where the look that it takes with this
+ * call at a path would be asked about, too. A program's own does not go by the lane. */
+static bool is_shims_look(const struct worker *worker)
+{
+    const struct seccomp_data *data = &worker->slot->notification.data;
+
+    return data->nr == SYS_openat2 && data->args[5] == LANE_COOKIE;
+}
+
 static void confine_path(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
     const struct call_shape *shape = &call_shapes[call->number];
-    long brought = call_bring_paths(call, &worker->client);
-    long result = brought < 0 ? brought : call_bring_rest(call, &worker->client);
+    bool wide = call->number == SYS_openat2;
+    long result = wide ? act_bring_how(worker) : 0;
+    long brought = result < 0 ? result : call_bring_paths(call, &worker->client);
     struct view view;
     bool touched, mapped;
 
+    if (!wide || brought < 0)
+        result = brought < 0 ? brought : call_bring_rest(call, &worker->client);
     if (result < 0 || (brought == 1 && !is_by_descriptor(call, brought))) {
         act_bring_failed(worker, answer, result < 0 ? result : -EFAULT);
         return;
@@ -235,14 +264,8 @@ static void confine_path(struct worker *worker, struct answer *answer)
         give_checked(answer, call_return(call, &worker->client, run_descriptor(worker)));
         return;
     }
-    /* Its flags are in memory: what was looked at is not what the kernel would read, and of O_PATH
-     * Landlock says nothing. Programs have another way. */
-    if (call->number == SYS_openat2) {
-        refuse(answer, -ENOSYS);
-        return;
-    }
     view = view_get();
-    mapped = memory_map(worker, &view, call->paths[0]);
+    mapped = memory_is_meant(call) && memory_map(worker, &view, call->paths[0]);
     result = decide_walk(worker, &view, 0, &touched);
     touched = touched || mapped;
     if (result < 0) {
@@ -487,7 +510,10 @@ void confine(struct worker *worker, struct answer *answer)
     switch (call_kinds[call->number]) {
     case CALL_PATH:
     case CALL_ROOT:
-        confine_path(worker, answer);
+        if (is_shims_look(worker))
+            refuse(answer, -ENOSYS);
+        else
+            confine_path(worker, answer);
         return;
     case CALL_TWO_PATHS:
         confine_two_paths(worker, answer);

@@ -4,6 +4,7 @@
  * kernel would find wrong before it asked Landlock comes first, as there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -218,6 +219,8 @@ static unsigned open_mode(const struct call *call)
 {
     if (call->number == SYS_creat)
         return (unsigned)call->arguments[1];
+    if (call->number == SYS_openat2)
+        return (unsigned)((const struct open_how *)call->arguments[2])->mode;
     return (unsigned)call->arguments[call_shapes[call->number].flags + 1];
 }
 

@@ -312,7 +312,7 @@ long decide_walk(struct worker *worker, const struct view *view, unsigned which,
         return -ENOENT;
     *touched = walk->touched || walk->entry != NULL || walk->place != PLACE_HOST;
     /* That nothing is there is worth knowing, too: the kernel will say when something is. */
-    if ((result == 0 || result == -ENOENT) && !*touched)
+    if ((result == 0 || result == -ENOENT) && !*touched && question->resolve == 0)
         walk_teach(worker, view, question, result == 0 && !walk->missing);
     return result;
 }

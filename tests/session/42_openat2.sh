@@ -1,7 +1,8 @@
 #!/bin/bash
 # openat2 with its restrictions, in the session's view: binds and nodes are mounts, a node is no
 # symlink, what a translator tells of is one, and nobody is led to the host's names behind what is
-# shadowed. By a program with the shim and by one that goes through the trap server.
+# shadowed. By a program with the shim and by one that goes through the trap server, and by both
+# confined.
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
 
@@ -45,14 +46,17 @@ opens() {
     local folder=$1 line who got wanted
     shift
     wanted=$(printf '%s\n' "$@" | cut -d' ' -f1-3)
-    for who in walker.dynamic walker; do
+    for who in walker.dynamic walker 'walker.dynamic confined' 'walker confined'; do
+        # A confined program does not get to read the root.
+        if [[ $who == *confined && (-z $CONFINED || $folder == /) ]]; then continue; fi
+        [[ $who == *confined ]] && RUN_OPTIONS=--confine || RUN_OPTIONS=
         got=$({
             printf 'op=directory\tpath=%s\tnumber=1\n' "$folder"
             for line in "$@"; do
                 read -r path resolve _ <<<"$line"
                 printf 'op=read\thow=2\tat=1\tpath=%s\tresolve=%s\n' "$path" "$resolve"
             done
-        } | in_session "$BARE/$who" 2>&1 | tail -n +2 | short 2>&1)
+        } | in_session "$BARE/${who% *}" 2>&1 | tail -n +2 | short 2>&1)
         got=$(paste -d' ' <(cut -d' ' -f1,2 <<<"$wanted") - <<<"$got")
         if [[ $got == "$wanted" ]]; then
             ok "from $(basename "$folder"): $# opens, $who"
@@ -63,6 +67,8 @@ opens() {
     done
 }
 
+CONFINED=
+if hirsel run --confine -- true 2>why; then CONFINED=yes; else skip "confined programs: $(head -n 1 why)"; fi
 xdev=1 magic=2 links=4 beneath=8 root=16 cached=32
 opens "$WORK/place" \
     "plain/file $xdev plain" "plain/file $links plain" "plain/file $beneath plain" "plain/file $root plain" \
@@ -93,19 +99,80 @@ opens / "proc/self/root/etc $beneath EXDEV" "proc/self/cwd $root EXDEV" ".hirsel
 ln -s /place/file top/rooted
 opens "$WORK/top" "rooted $root top" "rooted $beneath EXDEV"
 
-for who in wide.dynamic wide; do
+# What it makes and opens anew, as python, which has the shim, is told.
+cat >makes.py <<'END'
+import ctypes, errno, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def opened(path, flags, mode=0, resolve=0, at=-100):
+    how = struct.pack("QQQ", flags, mode, resolve)
+    fd = libc.syscall(437, at, path.encode(), how, len(how))
+    return fd if fd >= 0 else errno.errorcode[ctypes.get_errno()]
+def shown(what, *arguments, **more):
+    fd = opened(*arguments, **more)
+    if not isinstance(fd, int):
+        print(what, fd)
+        return None
+    status = os.fstat(fd)
+    print(what, oct(status.st_mode), oct(libc.fcntl(fd, 3) & 0o30003003), os.get_inheritable(fd))
+    return fd
+os.umask(0o27)
+there = os.open("place", os.O_RDONLY | os.O_DIRECTORY)
+for folder in "plain", "bound":
+    name = folder + "/made"
+    fd = shown("made", name, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o666, 8, there)
+    os.write(fd, b"text")
+    print("made once", opened(name, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o666, 8, there))
+    again = shown("opened anew", "/proc/self/fd/%d" % fd, os.O_RDONLY | os.O_CLOEXEC)
+    print(os.read(again, 10), shown("not by that", "/proc/self/fd/%d" % fd, os.O_RDONLY, resolve=2))
+    shown("its place", name, 0o10000000, 0, 4, there)
+    shown("nameless", folder, 0o20200000 | os.O_RDWR, 0o600, 8, there)
+    shown("emptied", name, os.O_WRONLY | os.O_TRUNC, 0, 16, there)
+    print(os.stat("place/" + name).st_size)
+    print("a mode without use", opened(name, os.O_RDONLY, 0o600, 8, there))
+    os.unlink("place/" + name)
+    shown("a pipe", "../inside/pipe", os.O_RDWR, 0, 0, there)
+for path in "/dev/null", "/dev/tty", "/proc/self/status", "/proc/self/comm":
+    shown(path, path, os.O_RDWR)
+name = "/dev/shm/hirsel-openat2-%d" % os.getpid()
+print("shared memory", isinstance(opened(name, os.O_CREAT | os.O_RDWR, 0o600), int))
+os.unlink(name)
+print(opened("place/plain/file", 0, at=999), opened("plain/file", 0, at=999), opened("", 0), opened("place/" + "n" * 256, 0))
+print(libc.syscall(437, -100, None, struct.pack("QQQ", 0, 0, 0), 24), errno.errorcode[ctypes.get_errno()])
+print(libc.syscall(437, -100, b"place", None, 24), errno.errorcode[ctypes.get_errno()])
+END
+in_session python3 makes.py >made.plain 2>&1
+check 'what it makes' grep -q '^shared memory True' made.plain
+if [[ $CONFINED ]]; then
+    RUN_OPTIONS=--confine in_session python3 makes.py >made.confined 2>&1
+    if cmp -s made.plain made.confined; then ok "what it makes, confined ($(wc -l <made.plain) lines)"; else
+        not_ok 'what it makes, confined'
+        diff made.plain made.confined >difference
+        show difference
+    fi
+fi
+
+for who in wide.dynamic wide 'wide.dynamic confined' 'wide confined'; do
+    if [[ $who == *confined && -z $CONFINED ]]; then continue; fi
+    [[ $who == *confined ]] && RUN_OPTIONS=--confine || RUN_OPTIONS=
     for path in place/plain/file place/bound/file; do
         said=$([[ $path == *bound* ]] && echo inside || echo plain)
         told=$(for words in '24 0 0' '24 8 0' '32 8 0' '4096 8 0' '32 8 1' '16 0 0' '0 0 0' '8000 8 0'; do
             # shellcheck disable=SC2086
-            in_session "$BARE/$who" "$path" $words
+            in_session "$BARE/${who% *}" "$path" $words
         done | tr '\n' ' ')
         check "$who: sizes of the struct, $path" test "$told" = "$said $said $said $said E2BIG EINVAL EINVAL E2BIG "
     done
-    in_session timeout 60 "$BARE/$who" place/bound/pipe 24 8 0 >"$who.out" &
-    in_session timeout 60 "$BARE/$who" place/bound/pipe 24 8 0 write
-    wait $!
-    check "$who: a FIFO behind the bind is waited at" test "$(<"$who.out")" = told
+    for resolve in 0 8; do
+        in_session timeout 60 "$BARE/${who% *}" place/bound/pipe 24 $resolve 0 >pipe.out &
+        in_session timeout 60 "$BARE/${who% *}" place/bound/pipe 24 $resolve 0 write
+        wait $!
+        check "$who: a FIFO behind the bind is waited at" test "$(<pipe.out)" = told
+    done
+    [[ $who == *confined ]] || continue
+    for path in /etc/shadow "$HOME" "$(session_directory)/lock"; do
+        told=$(in_session "$BARE/${who% *}" "$path" 24 0 0)
+        check "$who: nothing that it is not allowed: $(basename "$path")" test "$told" = 'Permission denied' -o "$told" = 'No such file or directory'
+    done
 done
 session_stop
 finish
