@@ -472,13 +472,10 @@ static void act_two_paths(struct worker *worker, struct answer *answer)
         return;
     }
     view = view_get();
-    /* By descriptor: the name is the kernel's to make. */
-    if (call->number == SYS_linkat && call->paths[0][0] == '\0') {
-        proceed(answer);
-        return;
-    }
     if (view.table == NULL && !view.places) {
-        result = decide_path(worker, &view, 0, &walked);
+        result = link_is_by_descriptor(call->number, call->arguments)
+                     ? VERDICT_CONTINUE
+                     : decide_path(worker, &view, 0, &walked);
         if (result == VERDICT_CONTINUE)
             result = decide_path(worker, &view, 1, &walked);
         if (result == VERDICT_CONTINUE) {

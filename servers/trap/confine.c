@@ -301,21 +301,20 @@ static void confine_two_paths(struct worker *worker, struct answer *answer)
     struct call *call = &worker->call;
     long result = call_bring_paths(call, &worker->client);
     struct view view;
-    bool touched, plain = worker->policy->landlock > 0, host = true, moves = false;
+    bool touched, plain = worker->policy->landlock > 0, host = true, moves = false, nameless;
 
     if (result != 0) {
         act_bring_failed(worker, answer, result == 1 ? -EFAULT : result);
         return;
     }
-    if (call->number == SYS_linkat && call->paths[0][0] == '\0') {
-        if (plain)
-            answer->proceed = true;
-        else
-            refuse(answer, -EACCES);
-        return;
-    }
     view = view_get();
-    for (unsigned which = 0; which < 2 && result >= 0; which++) {
+    nameless = link_is_by_descriptor(call->number, call->arguments);
+    /* An object lies behind a bind or not, whatever its name says; and what the caller has open may
+     * be the trap server's to link. */
+    if (nameless ||
+        (call->number == SYS_linkat && view.binds && (call->given[4] & AT_SYMLINK_FOLLOW)))
+        plain = false;
+    for (unsigned which = nameless; which < 2 && result >= 0; which++) {
         plain = !memory_map(worker, &view, call->paths[which]) && plain;
         result = decide_walk(worker, &view, which, &touched);
         host = host && worker->walk.place == PLACE_HOST;

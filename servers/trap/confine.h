@@ -35,6 +35,8 @@ long hold_take_parent(struct worker *worker, const struct walk *walk, struct hol
 long hold_take_descriptor(struct worker *worker, int descriptor, struct hold *hold);
 /* Whether the walk stands at the name that procfs gives to a descriptor of the caller. */
 bool hold_is_own(const struct worker *worker, const struct walk *walk, int *number);
+/* Of a pipe, a memfd: it is the caller's own, and in no directory. */
+bool hold_is_nameless(const struct hold *hold);
 void hold_give(struct hold *hold);
 /* What the policy does not show is not there: a refusal, too, and counted. -ENOENT. */
 long hold_hide(struct worker *worker);

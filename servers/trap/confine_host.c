@@ -387,19 +387,26 @@ static long rights_compare(const struct worker *worker, const struct hold *from,
     return 0;
 }
 
-static long pair_run(const struct worker *worker, const long arguments[6], const struct hold *from,
-                     const struct hold *to)
+static long pair_allows(const struct worker *worker, const struct hold *from, const struct hold *to,
+                        long flags)
 {
-    long number = worker->call.number, result;
-    long flags = number == SYS_renameat2 ? arguments[4] : 0;
-
-    result = hold_allows(worker, from, FENCE_WRITE);
+    long result = hold_allows(worker, from, FENCE_WRITE);
     if (result == 0)
         result = hold_allows(worker, to, FENCE_WRITE);
     if (result == 0)
         result = rights_compare(worker, from, to);
     if (result == 0 && (flags & RENAME_EXCHANGE))
         result = rights_compare(worker, to, from);
+    return result;
+}
+
+static long pair_run(const struct worker *worker, const long arguments[6], const struct hold *from,
+                     const struct hold *to)
+{
+    long number = worker->call.number;
+    long flags = number == SYS_renameat2 ? arguments[4] : 0;
+    long result = pair_allows(worker, from, to, flags);
+
     if (result < 0)
         return result;
     return number == SYS_link || number == SYS_linkat
@@ -409,11 +416,45 @@ static long pair_run(const struct worker *worker, const long arguments[6], const
                              (long)to->name, flags, 0);
 }
 
+/* What a link of procfs leads to, an open file, gets a name: as Landlock, by the directory that it
+ * has a name in, or was made in without one. */
+static long object_link(struct worker *worker, const struct walk *from, const struct walk *to)
+{
+    struct hold object, here, there;
+    char *name;
+    long result = hold_take(worker, from, &object);
+
+    if (result < 0)
+        return result;
+    result = name_take(worker, to, &there);
+    if (result < 0)
+        goto out;
+    here = object;
+    name = strrchr(here.real, '/');
+    if (hold_is_nameless(&object) || name == NULL) {
+        result = -EXDEV;
+    } else {
+        snprintf(here.name, sizeof here.name, "%s", name + 1);
+        name[name == here.real] = '\0';
+        result = pair_allows(worker, &here, &there, 0);
+    }
+    if (result == 0)
+        result = system_call(SYS_linkat, AT_FDCWD, (long)object.link, there.descriptor,
+                             (long)there.name, AT_SYMLINK_FOLLOW, 0);
+    hold_give(&there);
+out:
+    hold_give(&object);
+    return result;
+}
+
 static long pair_on_host(struct worker *worker, const struct walk *from, const struct walk *to,
                          const long arguments[6])
 {
     bool link = worker->call.number == SYS_link || worker->call.number == SYS_linkat;
     struct hold here, there;
+
+    if (link && (from->options & WALK_FOLLOW) && S_ISLNK(from->status.st_mode))
+        return object_link(worker, from, to);
     /* To link's first name a slash would be one to follow a symlink by; that it is a directory's
      * has been seen. */
     long result = link ? hold_take_parent(worker, from, &here) : name_take(worker, from, &here);

@@ -63,7 +63,7 @@ static long real_find(struct hold *hold)
     return 0;
 }
 
-static bool is_nameless(const struct hold *hold)
+bool hold_is_nameless(const struct hold *hold)
 {
     return hold->real[0] != '/' || strncmp(hold->real, "/memfd:", 7) == 0;
 }
@@ -151,7 +151,7 @@ static long held(struct worker *worker, struct hold *hold)
 {
     long result = real_find(hold);
 
-    if (result == 0 && !is_nameless(hold) && !is_shown(worker, hold->real) &&
+    if (result == 0 && !hold_is_nameless(hold) && !is_shown(worker, hold->real) &&
         !link_shown(worker, hold) && !names_shown(worker, hold))
         result = hold_hide(worker);
     if (result < 0)
@@ -272,7 +272,7 @@ void hold_give(struct hold *hold)
 
 long hold_allows(const struct worker *worker, const struct hold *hold, unsigned access)
 {
-    return is_nameless(hold) || fence_policy_allows(&worker->policy->rules, hold->real, access)
+    return hold_is_nameless(hold) || fence_policy_allows(&worker->policy->rules, hold->real, access)
                ? 0
                : -EACCES;
 }

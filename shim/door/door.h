@@ -150,6 +150,8 @@ struct open_how;
  * -EINVAL, as an older kernel says it, for what is not known here. */
 long how_take(struct open_how *how, const void *from, size_t size) HIDDEN;
 long two_paths_call(long number, const long arguments[6]) HIDDEN;
+/* linkat of a descriptor alone. Its path can be read. */
+bool link_is_by_descriptor(long number, const long arguments[6]) HIDDEN;
 /* The same by the walk at once. For another process: -ESTALE where only the kernel can tell. */
 long two_paths_slow(long number, const long arguments[6]) HIDDEN;
 long execute_call(long number, const long arguments[6]) HIDDEN;

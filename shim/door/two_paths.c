@@ -7,6 +7,7 @@
 
 #include "proto/node.pb-c.h"
 
+#include "shim/core/host.h"
 #include "shim/core/lane.h"
 #include "shim/core/node.h"
 #include "shim/core/scratch.h"
@@ -17,6 +18,8 @@
 struct pair {
     struct walk from;
     struct walk to;
+    bool by_descriptor; /* link's first name is an empty one: `object` stands for it */
+    char object[32];
 };
 
 /* Where a name's file system is, for EXDEV: the bind that the walk is in. `parent`: that of the
@@ -35,6 +38,22 @@ static const struct space_entry *prefix_of(const struct walk *walk, bool parent)
         entry = table_find(walk->table, walk->name, length);
     }
     return entry != NULL && entry->kind == SPACE_BIND ? entry : NULL;
+}
+
+/* The same of what is linked. Behind a link of procfs it is the bind that the object lies in, by
+ * its host name. */
+static const struct space_entry *prefix_of_source(const struct walk *from, char text[PATH_LIMIT])
+{
+    if (!(from->options & WALK_FOLLOW) || from->missing || !S_ISLNK(from->status.st_mode))
+        return prefix_of(from, false);
+    long length = from->table == NULL ? 0 : host_link(from->host, text, PATH_LIMIT);
+    if (length <= 0 || text[0] != '/')
+        return NULL;
+    size_t end = (size_t)length;
+    const size_t deleted = sizeof DELETED_END - 1;
+    if (end > deleted && text_equal(text + end - deleted, deleted, DELETED_END, deleted))
+        end -= deleted;
+    return table_bind_of_host(from->table, text, end);
 }
 
 static bool is_rename(long number)
@@ -90,8 +109,10 @@ static void names_changed(long number, const long arguments[6], int to_directory
 }
 
 /* What link and rename look at before the names themselves, in the kernel's order. */
-static long link_allows(const struct walk *from, const struct walk *to)
+static long link_allows(struct pair *pair)
 {
+    struct walk *from = &pair->from;
+    const struct walk *to = &pair->to;
     bool host = to->place == PLACE_HOST;
     bool hidden = to->entry != NULL && to->entry->kind == SPACE_HIDE;
     if (to->end != END_NAME || (host && !to->missing) || (to->entry != NULL && !hidden))
@@ -102,7 +123,8 @@ static long link_allows(const struct walk *from, const struct walk *to)
         return -EROFS;
     if (hidden)
         return -EPERM;
-    return host && from->place == PLACE_HOST && prefix_of(from, false) != prefix_of(to, true)
+    return host && from->place == PLACE_HOST &&
+                   prefix_of_source(from, from->link) != prefix_of(to, true)
                ? -EXDEV
                : 0;
 }
@@ -151,6 +173,13 @@ static long pair_on_host(struct pair *pair, long number, const long arguments[6]
         changed[shape->directory] = AT_FDCWD;
         changed[shape->directory2] = AT_FDCWD;
     }
+    /* By a descriptor alone only its owner can, and who opened it may. */
+    if (pair->by_descriptor && !caller->foreign) {
+        changed[shape->directory] = arguments[shape->directory];
+        changed[shape->path] = arguments[shape->path];
+    } else if (pair->by_descriptor) {
+        changed[shape->flags] = AT_SYMLINK_FOLLOW;
+    }
     return call_plain(number, changed);
 }
 
@@ -160,7 +189,7 @@ static long pair_run(struct pair *pair, long number, const long arguments[6])
     struct walk *from = &pair->from, *to = &pair->to;
     bool rename = is_rename(number);
     unsigned flags = shape->flags >= 0 ? (unsigned)arguments[shape->flags] : 0;
-    long result = rename ? rename_allows(from, to, flags) : link_allows(from, to);
+    long result = rename ? rename_allows(from, to, flags) : link_allows(pair);
     if (result == 0)
         result = name_allows(from, false, rename);
     if (result == 0)
@@ -199,11 +228,34 @@ static long node_settle(struct walk *walk)
 }
 
 /* What link wants of what is linked, before it looks where to. */
-static long source_allows(const struct walk *from)
+static long source_allows(const struct pair *pair)
 {
+    const struct walk *from = &pair->from;
     if (from->missing)
-        return -ENOENT;
+        return pair->by_descriptor ? -EBADF : -ENOENT;
     return from->slash && !S_ISDIR(from->status.st_mode) ? -ENOTDIR : 0;
+}
+
+bool link_is_by_descriptor(long number, const long arguments[6])
+{
+    return number == SYS_linkat && (arguments[4] & AT_EMPTY_PATH) &&
+           ((const char *)arguments[1])[0] == '\0';
+}
+
+/* Its name in procfs. Of the current directory, which no call links, the kernel says so. */
+static void object_put(struct pair *pair, int descriptor)
+{
+    if (descriptor == AT_FDCWD) {
+        bytes_copy(pair->object, "/proc/self/cwd", sizeof "/proc/self/cwd");
+        return;
+    }
+    bytes_copy(pair->object, "/proc/self/fd/", 14);
+    size_t length = 14;
+    if (descriptor < 0)
+        pair->object[length++] = '-'; /* nobody's */
+    else
+        length += text_put_number(pair->object + length, (uint64_t)descriptor);
+    pair->object[length] = '\0';
 }
 
 long two_paths_slow(long number, const long arguments[6])
@@ -218,14 +270,20 @@ long two_paths_slow(long number, const long arguments[6])
         return -ENOMEM;
     struct view view = view_get();
     unsigned options = WALK_NODE_NAME | (call_follows(number, arguments) ? WALK_FOLLOW : 0);
+    const char *path = (const char *)arguments[shape->path];
+    pair->by_descriptor = link_is_by_descriptor(number, arguments);
+    if (pair->by_descriptor) {
+        path = pair->object;
+        options |= WALK_FOLLOW;
+        object_put(pair, (int)arguments[shape->directory]);
+    }
     long result = walk_path(&pair->from, &the_shim.caller, view.table,
-                            has_directories ? (int)arguments[shape->directory] : AT_FDCWD,
-                            (const char *)arguments[shape->path],
+                            has_directories ? (int)arguments[shape->directory] : AT_FDCWD, path,
                             options | (is_rename(number) ? WALK_NAME : 0));
     if (result == 0)
         result = node_settle(&pair->from);
     if (result == 0 && !is_rename(number) && pair->from.place == PLACE_HOST)
-        result = source_allows(&pair->from);
+        result = source_allows(pair);
     if (result == 0)
         result = walk_path(&pair->to, &the_shim.caller, view.table,
                            has_directories ? (int)arguments[shape->directory2] : AT_FDCWD,
@@ -269,17 +327,20 @@ long two_paths_call(long number, const long arguments[6])
     int to_directory = has_directories ? (int)arguments[shape->directory2] : AT_FDCWD;
     if (from == NULL || to == NULL)
         return call_plain(number, arguments);
-    bool by_descriptor = number == SYS_linkat && (arguments[4] & AT_EMPTY_PATH);
+    bool by_descriptor = false;
     if (view.table != NULL || view.places) {
         long checked = path_check(from);
         if (checked == 0)
             checked = path_check(to);
         if (checked < 0)
             return checked;
-        if ((!by_descriptor && name_is_doubtful(&view, from_directory, from)) ||
+        by_descriptor = link_is_by_descriptor(number, arguments);
+        /* An object lies behind a bind or not, whatever its name says. */
+        if (((by_descriptor || (!is_rename(number) && call_follows(number, arguments))) &&
+             view.binds) ||
+            (!by_descriptor && name_is_doubtful(&view, from_directory, from)) ||
             name_is_doubtful(&view, to_directory, to))
-            return by_descriptor ? call_plain(number, arguments)
-                                 : two_paths_slow(number, arguments);
+            return two_paths_slow(number, arguments);
     }
     /* In a confined tree the trap server counts it, but for what it said is a file. */
     bool counts = view.shadows || view.binds;
