@@ -24,6 +24,7 @@ static const char changes[] = "names a path whose attributes it changes: Landloc
 static const char checked[] = "names a path: Landlock checks again what passes by the lane";
 static const char address[] = "names an address";
 static const char local[] = "names an address, which may be a path";
+static const char told[] = "tells an address, which may be a path";
 static const char reach[] = "names an address: the core compares it with the policy";
 static const char own_sockets[] =
     "a session's sockets are the kernel's; their addresses were settled by bind and connect";
@@ -102,24 +103,25 @@ static const struct fence_call calls[FENCE_CALLS] = {
     [42] = {"connect", local, reach, FENCE_CORE, FENCE_ASKED, 0, 0, 0},
     [43] = {"accept", "tells an address", NULL, FENCE_NETWORK, FENCE_NETWORK, 0, 0, 0},
     [44] = {"sendto",
-            "names an address; native without one, and never laned: its sixth argument is taken",
+            "names an address, which may be a path; native without one, and never laned: its sixth "
+            "argument is taken",
             "native without an address, or where all sockets are streams, but for MSG_FASTOPEN",
-            FENCE_NETWORK, FENCE_ASKED, FENCE_RULE_SENDTO, 3, EOPNOTSUPP},
+            FENCE_CORE, FENCE_ASKED, FENCE_RULE_SENDTO, 3, EOPNOTSUPP},
     [45] = {"recvfrom",
             "tells an address; native if none is asked for, and never laned: its sixth argument is "
             "taken",
             NULL, FENCE_NETWORK, FENCE_NETWORK, FENCE_RULE_ADDRESS, 4, 0},
-    [46] = {"sendmsg", "may name an address",
-            "native where all sockets are streams, but for MSG_FASTOPEN", FENCE_NETWORK,
-            FENCE_ASKED, FENCE_RULE_MESSAGE, 2, EOPNOTSUPP},
+    [46] = {"sendmsg", "may name an address, which may be a path",
+            "native where all sockets are streams, but for MSG_FASTOPEN", FENCE_CORE, FENCE_ASKED,
+            FENCE_RULE_MESSAGE, 2, EOPNOTSUPP},
     [47] = {"recvmsg", "tells an address", NULL, FENCE_NETWORK, FENCE_NETWORK, 0, 0, 0},
     [48] = {"shutdown", own_sockets, NULL, FENCE_NATIVE, FENCE_NATIVE, 0, 0, 0},
     [49] = {"bind", local, reach, FENCE_CORE, FENCE_ASKED, 0, 0, 0},
     [50] = {"listen", "takes a port if it has none",
             "takes a port if it has none; native where there are no Internet sockets",
             FENCE_NETWORK, FENCE_ASKED, FENCE_RULE_LISTEN, 0, 0},
-    [51] = {"getsockname", "tells an address", NULL, FENCE_NETWORK, FENCE_NETWORK, 0, 0, 0},
-    [52] = {"getpeername", "tells an address", NULL, FENCE_NETWORK, FENCE_NETWORK, 0, 0, 0},
+    [51] = {"getsockname", told, NULL, FENCE_CORE, FENCE_CORE, 0, 0, 0},
+    [52] = {"getpeername", told, NULL, FENCE_CORE, FENCE_CORE, 0, 0, 0},
     [53] = {"socketpair", "a pair has no address",
             "no datagrams: each could be sent somewhere else", FENCE_NATIVE, FENCE_NATIVE,
             FENCE_RULE_PAIR, 0, EACCES},
@@ -438,9 +440,9 @@ static const struct fence_call calls[FENCE_CALLS] = {
     [305] = {"clock_adjtime", time, root_confined, FENCE_NATIVE, FENCE_DENIED, FENCE_RULE_NONE, 0,
              EPERM},
     [306] = {"syncfs", descriptor, NULL, FENCE_NATIVE, FENCE_NATIVE, 0, 0, 0},
-    [307] = {"sendmmsg", "may name an address",
-             "native where all sockets are streams, but for MSG_FASTOPEN", FENCE_NETWORK,
-             FENCE_ASKED, FENCE_RULE_MESSAGE, 3, EOPNOTSUPP},
+    [307] = {"sendmmsg", "may name an address, which may be a path",
+             "native where all sockets are streams, but for MSG_FASTOPEN", FENCE_CORE, FENCE_ASKED,
+             FENCE_RULE_MESSAGE, 3, EOPNOTSUPP},
     [308] = {"setns", new_root, "no way into another name space", FENCE_ASKED, FENCE_DENIED,
              FENCE_RULE_NONE, 0, EPERM},
     [309] = {"getcpu", time, NULL, FENCE_NATIVE, FENCE_NATIVE, 0, 0, 0},

@@ -396,7 +396,8 @@ static place put_rule(struct writer *writer, const struct meeting *meeting)
     case FENCE_RULE_ADDRESS:
         return put_address(writer, meeting->argument);
     case FENCE_RULE_SENDTO:
-        return addresses ? put_address(writer, 4) : put_message(writer, meeting);
+        return addresses || !options->confined ? put_address(writer, 4)
+                                               : put_message(writer, meeting);
     case FENCE_RULE_MESSAGE:
         return addresses ? writer->notify : put_message(writer, meeting);
     case FENCE_RULE_LISTEN:

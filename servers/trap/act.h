@@ -36,8 +36,15 @@ void act_getcwd(struct worker *worker, struct answer *answer);
 void act_list(struct worker *worker, struct answer *answer);
 /* network.c: calls with addresses, of a space whose network is not the host's. */
 void act_network(struct worker *worker, struct answer *answer);
-/* local.c: bind and connect. False: it is none of a Unix socket, or one that the kernel alone gets
- * right. */
+/* local.c: bind, connect and sendto. False: it is none of a Unix socket, or one that the kernel
+ * alone gets right. */
 bool act_local(struct worker *worker, struct answer *answer);
+/* getsockname and getpeername, the same. */
+bool act_local_name(struct worker *worker, struct answer *answer);
+/* Where this address leads on the host, at `to`: its length there; 0: the kernel alone gets it
+ * right; or -errno. `options`: of the walk. */
+struct sockaddr_un;
+long act_local_map(struct worker *worker, const struct sockaddr_un *given, size_t length,
+                   unsigned options, struct sockaddr_un *to);
 
 #endif

@@ -1,30 +1,19 @@
-/* bind and connect of a Unix socket by a path that leads elsewhere in the session than on the host:
- * the thread itself does it, led to the host's name. */
+/* Names of Unix sockets, which are paths: what leads elsewhere in the session than on the host the
+ * thread itself binds, connects or sends to, led to the host's name. What the kernel tells of a
+ * name comes back as the session's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "servers/trap/act.h"
 #include "servers/trap/guide.h"
 #include "shim/core/unix_name.h"
 
-/* Its path. 1: there is none, or the kernel can say what is wrong with it; 0; -errno. */
-static long path_bring(struct worker *worker, char path[UNIX_PATH_SIZE + 1])
-{
-    const long *given = worker->call.given;
-    struct sockaddr_un address = {0};
-    int length = (int)given[2];
-    long result;
-
-    if (given[1] == 0 || length <= (int)UNIX_PATH_START || length > (int)sizeof address)
-        return 1;
-    result = client_read(&worker->client, &address, (uint64_t)given[1], (size_t)length);
-    if (result < 0)
-        return result;
-    return unix_name_path(&address, (size_t)length, path) ? 0 : 1;
-}
+/* ---- names that go out ---- */
 
 /* Whether the kernel's own walk ends where the session's does. */
 static bool is_plain(struct worker *worker, const struct view *view, const char *path,
@@ -38,40 +27,122 @@ static bool is_plain(struct worker *worker, const struct view *view, const char 
     return !walk->touched && walk->entry == NULL && walk->place == PLACE_HOST;
 }
 
-bool act_local(struct worker *worker, struct answer *answer)
+long act_local_map(struct worker *worker, const struct sockaddr_un *given, size_t length,
+                   unsigned options, struct sockaddr_un *to)
 {
-    unsigned options = worker->call.number == SYS_bind ? WALK_NAME : WALK_FOLLOW;
-    struct guidance guidance = {.number = worker->call.number, .text_at = 1, .descriptor = -1};
     char path[UNIX_PATH_SIZE + 1], host[PATH_LIMIT];
-    struct sockaddr_un address;
     struct view view = view_get();
     long result;
 
-    if (view.table == NULL && !view.places)
+    if ((view.table == NULL && !view.places) || !unix_name_path(given, length, path) ||
+        is_plain(worker, &view, path, options) || !client_shares_root(&worker->client))
+        return 0;
+    result = path_to_host(AT_FDCWD, path, options, host, NULL);
+    return result < 0 ? result : unix_name_out(&the_shim.core, host, to);
+}
+
+/* sendto is led as sendmsg: its sixth argument is taken, and what is led goes by the lane. */
+struct led {
+    struct sockaddr_un address; /* bind's and connect's, which are given this alone */
+    struct msghdr header;
+    struct iovec part;
+};
+
+static void led_relocate(void *text, uint64_t at)
+{
+    struct led *led = text;
+
+    led->header.msg_name = (void *)(uintptr_t)(at + offsetof(struct led, address));
+    led->header.msg_iov = (struct iovec *)(uintptr_t)(at + offsetof(struct led, part));
+}
+
+static long lead(struct worker *worker, struct led *led, socklen_t length)
+{
+    const long *given = worker->call.given;
+    struct guidance guidance = {.number = worker->call.number,
+                                .arguments = {given[0], 0, length},
+                                .text_at = 1,
+                                .text = led,
+                                .text_length = length,
+                                .descriptor = -1};
+
+    if (worker->call.number == SYS_sendto) {
+        guidance.number = SYS_sendmsg;
+        guidance.arguments[2] = given[3];
+        guidance.text_length = sizeof *led;
+        guidance.text_offset = offsetof(struct led, header);
+        guidance.relocate = led_relocate;
+        led->header = (struct msghdr){.msg_namelen = length, .msg_iovlen = 1};
+        led->part = (struct iovec){(void *)given[1], (size_t)given[2]};
+    }
+    return guide(worker, &guidance);
+}
+
+bool act_local(struct worker *worker, struct answer *answer)
+{
+    const long *given = worker->call.given + (worker->call.number == SYS_sendto ? 4 : 1);
+    unsigned options = worker->call.number == SYS_bind ? WALK_NAME : WALK_FOLLOW;
+    int length = (int)given[1];
+    struct sockaddr_un address = {0};
+    struct view view = view_get();
+    struct led led = {0};
+    long result;
+
+    /* What is malformed the kernel can say. */
+    if ((view.table == NULL && !view.places) || given[0] == 0 || length <= (int)UNIX_PATH_START ||
+        length > (int)sizeof address)
         return false;
-    result = path_bring(worker, path);
-    if (result == 1)
-        return false;
+    result = client_read(&worker->client, &address, (uint64_t)given[0], (size_t)length);
     if (result < 0) {
         act_bring_failed(worker, answer, result);
         return true;
     }
-    if (is_plain(worker, &view, path, options) || !client_shares_root(&worker->client))
+    result = act_local_map(worker, &address, (size_t)length, options, &led.address);
+    if (result == 0)
         return false;
-    if (!act_is_still_there(worker)) {
+    if (result > 0 && !act_is_still_there(worker))
         answer->sent = true;
-        return true;
-    }
-    result = path_to_host(AT_FDCWD, path, options, host, NULL);
-    if (result >= 0)
-        result = unix_name_out(&the_shim.core, host, &address);
-    if (result >= 0) {
-        guidance.arguments[0] = worker->call.given[0];
-        guidance.arguments[2] = result;
-        guidance.text = &address;
-        guidance.text_length = (size_t)result;
-        result = guide(worker, &guidance);
-    }
-    act_guided(answer, result);
+    else
+        act_guided(answer, result < 0 ? result : lead(worker, &led, (socklen_t)result));
+    return true;
+}
+
+/* ---- names that come in ---- */
+
+/* What the kernel says of the caller's socket, as the session says it. Its length; 0: it stays as
+ * it is. */
+static size_t name_take(struct worker *worker, struct sockaddr_un *name)
+{
+    bool own = worker->call.number == SYS_getsockname;
+    int descriptor = (int)client_descriptor(&worker->client, (int)worker->call.given[0]);
+    struct view view = view_get();
+    socklen_t length = sizeof *name;
+    int result;
+
+    if (descriptor < 0)
+        return 0;
+    result = own ? getsockname(descriptor, (struct sockaddr *)name, &length)
+                 : getpeername(descriptor, (struct sockaddr *)name, &length);
+    close(descriptor);
+    return result == 0 ? unix_name_in(&the_shim.caller, view.table, name, length) : 0;
+}
+
+bool act_local_name(struct worker *worker, struct answer *answer)
+{
+    const long *given = worker->call.given;
+    struct view view = view_get();
+    struct sockaddr_un name;
+    uint32_t room, length;
+
+    if (view.table == NULL || !view.binds || given[1] == 0 ||
+        client_read(&worker->client, &room, (uint64_t)given[2], sizeof room) < 0 || (int)room < 0)
+        return false;
+    length = (uint32_t)name_take(worker, &name);
+    if (length == 0 || !client_shares_root(&worker->client))
+        return false;
+    answer->result =
+        client_write(&worker->client, (uint64_t)given[1], &name, length < room ? length : room);
+    if (answer->result == 0)
+        answer->result = client_write(&worker->client, (uint64_t)given[2], &length, sizeof length);
     return true;
 }

@@ -1,4 +1,4 @@
-/* Calls with socket addresses, of a space whose network is not the host's. Names are mapped by the
+/* Calls with socket addresses. Of a space whose network is not the host's names are mapped by the
  * shim's core, on a duplicate of the caller's socket. What may block, and what brings an address
  * in, the caller does itself, led by the guide; what came in is mapped before it goes on. */
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "servers/trap/act.h"
@@ -225,7 +226,7 @@ static void act_sendto(struct worker *worker, struct answer *answer)
 struct led {
     uint32_t count;
     struct mmsghdr headers[MESSAGES_LED];
-    struct sockaddr_in addresses[MESSAGES_LED];
+    struct sockaddr_storage addresses[MESSAGES_LED];
 };
 
 static void led_relocate(void *text, uint64_t at)
@@ -233,7 +234,7 @@ static void led_relocate(void *text, uint64_t at)
     struct led *led = text;
 
     for (uint32_t i = 0; i < led->count; i++)
-        if (led->addresses[i].sin_family != 0)
+        if (led->addresses[i].ss_family != 0)
             led->headers[i].msg_hdr.msg_name =
                 (void *)(uintptr_t)(at + offsetof(struct led, addresses[i]));
 }
@@ -258,11 +259,13 @@ static void led_after(struct worker *worker, const struct guidance *guidance, ui
     }
 }
 
-/* Map a message's address into `to`. 1: it was; 0: it stays as it is; or -errno. */
-static long message_map(struct worker *worker, const struct msghdr *message, struct sockaddr_in *to)
+/* Map a message's address into `to`. Its length: it was; 0: it stays as it is; or -errno. */
+static long message_map(struct worker *worker, const struct msghdr *message,
+                        struct sockaddr_storage *to)
 {
     struct net_view view = view_of_network();
     struct sockaddr_storage address;
+    struct sockaddr_in mapped;
     struct net_name name;
     long descriptor, result;
 
@@ -271,6 +274,11 @@ static long message_map(struct worker *worker, const struct msghdr *message, str
     result = address_bring(worker, (long)message->msg_name, (long)message->msg_namelen, &address);
     if (result != 0)
         return result < 0 ? result : 0;
+    if (address.ss_family == AF_UNIX)
+        return act_local_map(worker, (const struct sockaddr_un *)&address, message->msg_namelen,
+                             WALK_FOLLOW, (struct sockaddr_un *)to);
+    if (view.mode == SPACE_NET_HOST)
+        return 0;
     if (address_read(&name, (long)&address, (long)sizeof(struct sockaddr_in)) != NET_FAMILY_INET ||
         is_mapped(view, &address))
         return 0;
@@ -287,8 +295,9 @@ static long message_map(struct worker *worker, const struct msghdr *message, str
         return 0; /* a stream: its peer is known */
     if (result < 0)
         return result;
-    *to = socket_address(datagram_name(view, name));
-    return 1;
+    mapped = socket_address(datagram_name(view, name));
+    memcpy(to, &mapped, sizeof mapped);
+    return sizeof mapped;
 }
 
 static void act_sendmsg(struct worker *worker, struct answer *answer)
@@ -301,12 +310,18 @@ static void act_sendmsg(struct worker *worker, struct answer *answer)
                                 .text_at = 1,
                                 .text = &led,
                                 .text_length = sizeof led,
+                                .text_offset = offsetof(struct led, headers),
                                 .descriptor = -1,
                                 .relocate = led_relocate,
                                 .after = several ? led_after : NULL};
+    struct view names = view_get();
     bool mapped = false;
     long result = 0;
 
+    if (view_of_network().mode == SPACE_NET_HOST && names.table == NULL && !names.places) {
+        answer->proceed = true;
+        return;
+    }
     if (count > MESSAGES_LED)
         count = MESSAGES_LED; /* the caller sees how many went */
     memset(&led, 0, sizeof led);
@@ -317,9 +332,15 @@ static void act_sendmsg(struct worker *worker, struct answer *answer)
                              several ? sizeof(struct mmsghdr) : sizeof(struct msghdr));
         if (result == 0)
             result = message_map(worker, &led.headers[i].msg_hdr, &led.addresses[i]);
-        if (result == 1) {
-            led.headers[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_in);
+        if (result > 0) {
+            led.headers[i].msg_hdr.msg_namelen = (socklen_t)result;
             mapped = true;
+        }
+        /* What is wrong with a later one is told when it is its turn. */
+        if (result < 0 && i > 0) {
+            count = led.count = i;
+            mapped = true;
+            result = 0;
         }
     }
     if (result < 0) {
@@ -473,10 +494,25 @@ static void act_recvmsg(struct worker *worker, struct answer *answer)
 
 void act_network(struct worker *worker, struct answer *answer)
 {
-    bool named = worker->call.number == SYS_bind || worker->call.number == SYS_connect;
-
-    if (named && act_local(worker, answer))
+    switch (worker->call.number) {
+    case SYS_bind:
+    case SYS_connect:
+    case SYS_sendto:
+        if (act_local(worker, answer))
+            return;
+        break;
+    case SYS_getsockname:
+    case SYS_getpeername:
+        if (act_local_name(worker, answer))
+            return;
+        break;
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+        act_sendmsg(worker, answer);
         return;
+    default:
+        break;
+    }
     if (view_of_network().mode == SPACE_NET_HOST) {
         answer->proceed = true;
         return;
@@ -500,10 +536,6 @@ void act_network(struct worker *worker, struct answer *answer)
         return;
     case SYS_sendto:
         act_sendto(worker, answer);
-        return;
-    case SYS_sendmsg:
-    case SYS_sendmmsg:
-        act_sendmsg(worker, answer);
         return;
     case SYS_accept:
     case SYS_accept4:

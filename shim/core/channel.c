@@ -9,6 +9,7 @@
 #include "shim/arch/x86_64/syscall.h"
 #include "shim/core/channel.h"
 #include "shim/core/held.h"
+#include "shim/core/lane.h"
 #include "shim/core/text.h"
 
 #ifndef SO_COOKIE
@@ -136,7 +137,7 @@ static long packet_send(int descriptor, const struct wire_header *header, const 
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = length > 0 ? 2 : 1};
     long result;
     do
-        result = system_call(SYS_sendmsg, descriptor, (long)&message, MSG_NOSIGNAL, 0, 0, 0);
+        result = lane_call(SYS_sendmsg, descriptor, (long)&message, MSG_NOSIGNAL, 0, 0);
     while (result == -EINTR);
     return result;
 }

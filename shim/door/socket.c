@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "shim/core/memory.h"
 #include "shim/core/net.h"
@@ -16,13 +17,35 @@
 
 #define MESSAGES_MAX 1024u /* as the kernel has it (UIO_MAXIOV) */
 
+/* sendto with an address as a message: it has no room for the lane's cookie. What the kernel finds
+ * wrong with the lengths of one and not of the other it is asked itself. */
+static long send_native(const long arguments[6])
+{
+    long length = (int)arguments[5];
+    if (!the_shim.trapped || trap_decides() || arguments[4] == 0 || length <= 0 ||
+        length > (long)sizeof(struct sockaddr_storage) || arguments[2] < 0)
+        return call_native(SYS_sendto, arguments);
+    struct iovec part = {(void *)arguments[1], (size_t)arguments[2]};
+    struct msghdr message = {.msg_name = (void *)arguments[4],
+                             .msg_namelen = (socklen_t)length,
+                             .msg_iov = &part,
+                             .msg_iovlen = 1};
+    return lane_call(SYS_sendmsg, arguments[0], (long)&message, arguments[3], 0, 0);
+}
+
+/* As decided. */
+static long decided_call(long number, const long arguments[6])
+{
+    return number == SYS_sendto ? send_native(arguments) : call_native(number, arguments);
+}
+
 /* The call with the addresses of the space's network. */
 static long network_call(long number, const long arguments[6])
 {
     const volatile struct space_net *net = the_shim.core.net;
     if (__atomic_load_n(&net->mode, __ATOMIC_RELAXED) != SPACE_NET_HOST)
         return net_call(net, number, arguments);
-    return call_native(number, arguments);
+    return decided_call(number, arguments);
 }
 
 /* ---- addresses that go out ---- */
@@ -50,7 +73,7 @@ static long outgoing_call(const struct outgoing *out, struct sockaddr_un *addres
         out->message->msg_namelen = (socklen_t)length;
         changed[1] = (long)out->message;
     }
-    return call_native(out->number, changed);
+    return decided_call(out->number, changed);
 }
 
 /* The call with the address of the file that the session's path leads to. */
@@ -175,7 +198,7 @@ static void incoming_translate(const struct incoming *in, long whole, long numbe
     socklen_t room = sizeof address;
     if (got == length)
         bytes_copy(&address, (const void *)in->address, got);
-    else if (whole < 0 || system_call(number, whole, (long)&address, (long)&room, 0, 0, 0) != 0 ||
+    else if (whole < 0 || lane_call(number, whole, (long)&address, (long)&room, 0, 0) != 0 ||
              room != length)
         return;
     length = (uint32_t)unix_name_in(&the_shim.caller, view->table, &address, length);

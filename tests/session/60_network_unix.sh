@@ -1,6 +1,7 @@
 #!/bin/bash
 # Unix sockets whose names go through a bind: the same calls say the same as natively.
 . "$(dirname "$0")/lib.sh"
+. "$SOURCE/tests/session/trap.sh"
 
 # Everything that takes or tells a socket's name, in the folder place/. Prints what it saw.
 cat >names.py <<'END'
@@ -171,5 +172,29 @@ prints 'a socket can not be made where nothing can be changed' EROFS in_session 
 import errno, socket
 try: socket.socket(socket.AF_UNIX).bind("native/place/new")
 except OSError as error: print(errno.errorcode[error.errno])'
+
+# The same calls by a program in C that has the shim, and by one that goes through the trap server.
+program sockets.dynamic sockets gcc
+program sockets sockets gcc -static
+mkdir -p static/place/sub in/static/sub
+: >static/place/file
+: >in/static/file
+ln -s "$WORK/static/place" static/way
+(cd static && exec "$BARE/sockets" "$WORK/static/place") >native.out 2>&1
+rm static/place/{server,client,stream}
+check 'natively' grep -q 'heard: one of, from me' native.out
+echo "bind $WORK/in/static $WORK/static/place" >space
+for network in host private; do
+    for who in sockets.dynamic sockets; do
+        (cd static && exec hirsel run --session t --net "$network" --namespace ../space -- "$BARE/$who" "$WORK/static/place") >session.out 2>&1
+        if cmp -s native.out session.out; then ok "$who, network $network: as natively ($(wc -l <native.out) lines)"; else
+            not_ok "$who, network $network"
+            diff native.out session.out >difference
+            show difference
+        fi
+        check "$who: no socket is where the bind is" test -z "$(find static/place -type s)"
+        find "$WORK/in/static" -type s -delete
+    done
+done
 session_stop
 finish

@@ -1,7 +1,7 @@
 /* publish FROM TO HOW: a file without a name is made in the directory FROM, or FROM is opened if it
- * is no directory; then it is given the name TO. HOW: by its name in procfs ("procfs"), by that below
- * a descriptor of procfs's directory ("below"), or by the descriptor alone ("empty"). FROM may be a
- * descriptor that came in: "@N". Prints how that went. */
+ * is no directory; then it is given the name TO. HOW: by its name in procfs ("procfs"), by that
+ * below a descriptor of procfs's directory ("below"), or by the descriptor alone ("empty"). FROM
+ * may be a descriptor that came in: "@N". Prints how that went. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
