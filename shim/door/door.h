@@ -169,6 +169,9 @@ long socket_call(long number, const long arguments[6]) HIDDEN;
 long path_slow(long number, const long arguments[6]) HIDDEN;
 /* The same where the walk is done already, by the options that go with the call. */
 long path_walked(struct walk *walk, long number, const long arguments[6]) HIDDEN;
+/* Where a path ends with "." what is in front of it must be a directory. A walk into a node has not
+ * asked yet; nor whether a record is the user's own. 0 or -errno. */
+long dot_allows(struct walk *walk) HIDDEN;
 /* Whether the call follows a symlink in the last component. */
 bool call_follows(long number, const long arguments[6]) HIDDEN;
 /* A path for another call: where it leads on the host, put at `host` (PATH_LIMIT bytes). 0;

@@ -389,6 +389,26 @@ static long end_allows(const struct walk *walk, const struct call_shape *shape, 
     return shape->verb == VERB_UNLINK ? -EISDIR : -EEXIST;
 }
 
+long dot_allows(struct walk *walk)
+{
+    if (walk->end != END_DOT || walk->place != PLACE_NODE)
+        return 0;
+    struct stat status;
+    bool ended;
+    long result;
+    do
+        result = node_status(walk, true, &status, &ended);
+    while (result == 0 && ended && walk->place == PLACE_NODE);
+    /* A symlink of the translator's led on from there. */
+    if (result == 0 && ended && walk->place == PLACE_HOST)
+        result = walk->missing ? -ENOENT : host_status(walk->host, &status);
+    if (result < 0)
+        return result == -ENOKEY ? -ENOENT : result;
+    return walk->place == PLACE_RESERVED || S_ISDIR(status.st_mode) || S_ISLNK(status.st_mode)
+               ? 0
+               : -ENOTDIR;
+}
+
 static long entry_allows(const struct walk *walk, const struct call_shape *shape, unsigned flags,
                          bool removes_folder)
 {
@@ -469,8 +489,10 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
                           (number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR));
     if (shape->verb == VERB_OPEN)
         open_arguments(number, arguments, &flags, &mode);
-    if (shape->traits & TRAIT_NAMES) {
-        long allowed = end_allows(walk, shape, removes_folder);
+    if ((shape->traits & TRAIT_NAMES) || (flags & O_CREAT)) {
+        long allowed = dot_allows(walk);
+        if (allowed == 0 && (shape->traits & TRAIT_NAMES))
+            allowed = end_allows(walk, shape, removes_folder);
         if (allowed < 0)
             return allowed;
     }

@@ -216,6 +216,8 @@ static long pair_run(struct pair *pair, long number, const long arguments[6])
 static long node_settle(struct walk *walk)
 {
     bool ended = true;
+    if (walk->end == END_DOT)
+        return dot_allows(walk);
     while (walk->place == PLACE_NODE && ended) {
         struct stat status;
         long result = node_status(walk, false, &status, &ended);

@@ -2,7 +2,6 @@
 # A file that has no name, or another one, is given one by way of its descriptor: where the session's
 # name leads, be that behind a bind, and nowhere else. By a program with the shim and by one that goes
 # through the trap server, and by both confined.
-# timeout: 120
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
 

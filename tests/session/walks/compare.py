@@ -358,9 +358,6 @@ class Comparison:
     def query(self, agent, request=None):
         request = request or self.request(agent)
         expected, wanted, also = None, 0, ()
-        if self.confined and request["op"] in ("read", "open") and request["how"] == 2:
-            request["how"] = 1  # openat2 is refused there
-            request.pop("resolve", None)
         if not self.harmless(request, agent):
             return
         try:
