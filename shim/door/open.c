@@ -63,8 +63,11 @@ static long open_direct(const struct opening *opening)
 }
 
 /* O_PATH|O_NOFOLLOW opens a symlink itself, and a record with it. */
-static bool opened_is_record(long descriptor)
+static bool opened_is_record(const struct opening *opening, long descriptor)
 {
+    const unsigned itself = O_PATH | O_NOFOLLOW;
+    if ((opening->flags & itself) != itself)
+        return false;
     char start[RECORD_START_LENGTH + 1];
     long got = lane_call(SYS_readlinkat, descriptor, (long)"", (long)start, sizeof start, 0);
     return got > 0 && text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH);
@@ -119,7 +122,7 @@ static long direct_settle(long number, const long arguments[6], const struct vie
 {
     unsigned flags = opening->flags;
     if (result >= 0) {
-        if ((flags & (O_PATH | O_NOFOLLOW)) == (O_PATH | O_NOFOLLOW) && opened_is_record(result))
+        if (opened_is_record(opening, result))
             return open_again_slowly(number, arguments, result);
         if ((flags & O_DIRECTORY) && view->shadows && opening->resolve == 0)
             way_learn_directory(view, opening->directory, opening->path);
@@ -184,6 +187,8 @@ static long open_by(long number, const long arguments[6], const struct opening *
         result = open_plain(opening);
         if (result == -ENOENT || result == -ELOOP || result == -ENOTDIR || result == -EXDEV)
             return path_slow(number, arguments);
+        if (result >= 0 && opened_is_record(opening, result))
+            return open_again_slowly(number, arguments, result);
     }
     if (is_memory_name(path, result))
         return system_call(SYS_openat, directory, (long)path, (long)flags, (long)opening->mode, 0,

@@ -125,4 +125,20 @@ check "it is the bound folder's" test "$(stat -c %a place/bound inside)" = $'755
 known 'a mount point is renamed' "$(request stat "$WORK/link/plain")" "$(request rename "$WORK/link/bound" "path2=$WORK/link/new")" EBUSY
 check 'it is where it was' test -d place/bound
 session_stop
+
+# A node is a node to who opens the name itself, too, whatever way leads there; also where nothing is
+# shadowed.
+mkdir nodes
+ln -s "$WORK/nodes" tonodes
+session_start
+check 'a node' hirsel settrans --session t -c "$WORK/nodes/greet" hello
+for way in nodes tonodes; do
+    prints "a node's name is opened at $way" 'file file' in_session python3 -c '
+import os, stat, sys
+def kind(status):
+    return "file" if stat.S_ISREG(status.st_mode) else oct(status.st_mode)
+path = sys.argv[1]
+print(kind(os.fstat(os.open(path, os.O_PATH | os.O_NOFOLLOW))), kind(os.lstat(path)))' "$WORK/$way/greet"
+done
+session_stop
 finish
