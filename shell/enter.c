@@ -76,9 +76,13 @@ static _Noreturn void courier_run(const struct enter *enter, int number_from, pi
     int listener;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if ((pid_t)syscall(SYS_getppid) == parent &&
-        read(number_from, &listener, sizeof listener) == sizeof listener)
-        passing_send(enter->attendant, &report, sizeof report, listener, 0);
+    if ((pid_t)syscall(SYS_getppid) != parent ||
+        read(number_from, &listener, sizeof listener) != sizeof listener)
+        _exit(0);
+    if (passing_send(enter->attendant, &report, sizeof report, listener, 0) < 0) {
+        report = (struct entry_report){.kind = ENTRY_UNFILTERED, .value = errno};
+        passing_send(enter->attendant, &report, sizeof report, -1, 0);
+    }
     _exit(0);
 }
 

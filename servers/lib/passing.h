@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* As sendmsg; `descriptor` -1: none. */
+/* As sendmsg; `descriptor` -1: none. Where the user has too many in flight (ETOOMANYREFS) it tries
+ * again for ten seconds, with MSG_DONTWAIT for one. */
 ssize_t passing_send(int to, const void *bytes, size_t length, int descriptor, int flags);
 /* As recvmsg without waiting; *descriptor is the one that came, or -1. */
 ssize_t passing_receive(int from, void *bytes, size_t size, int *descriptor);

@@ -193,6 +193,16 @@ flight=$!
 await 10 test -e flying
 prints 'and while others have more descriptors in flight than they may have' "$(seq 100)" hirsel run --session few -- cat few.node/tree/file
 wait $flight
+python3 -c '
+import array, socket, time
+one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 60))])
+open("flying.again", "w").close()
+time.sleep(2)' &
+flight=$!
+await test -e flying.again
+prints 'nor is the start of a program lost that may have few' started timeout 60 bash -c 'ulimit -Sn 40 && exec hirsel run --session few -- echo started'
+wait $flight
 check 'stop' hirsel stop few
 exec {turn}<&-
 
