@@ -264,13 +264,11 @@ static int door_allow(struct confine *confine, const struct tree_plan *plan)
     return copy[0] != '\0' ? fence_policy_add_path(&confine->policy, copy, FENCE_READ) : 0;
 }
 
-static int policy_complete(struct confine *confine, const struct tree_plan *plan)
+static int policy_complete(struct confine *confine, const struct tree_plan *plan,
+                           const char *directory)
 {
-    char directory[PATH_MAX];
     int error = 0;
 
-    if (getcwd(directory, sizeof directory) == NULL)
-        return errno;
     confine->policy.confined = true;
     for (size_t i = 0; i < sizeof variables / sizeof variables[0] && error == 0; i++)
         error = fence_policy_add_variable(&confine->policy, variables[i]);
@@ -287,11 +285,17 @@ static int policy_complete(struct confine *confine, const struct tree_plan *plan
 
 int confine_plan(struct confine *confine, struct tree_plan *plan)
 {
+    char directory[PATH_MAX];
     int error;
 
     if (!confine->wanted)
         return 0;
-    error = policy_complete(confine, plan);
+    if (getcwd(directory, sizeof directory) == NULL) {
+        error = errno;
+        shell_say(error, "cannot confine '%s' to the current directory", plan->command[0]);
+        return error;
+    }
+    error = policy_complete(confine, plan, directory);
     if (error == 0)
         error = fence_policy_pack(&confine->policy, &plan->policy, &plan->policy_length);
     if (error != 0)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FLOOR_MAJOR 6
@@ -38,6 +40,7 @@ struct doctor {
     bool json;
     const char *session;
     bool inside; /* this runs in a session */
+    bool copied; /* the session has a libc copy */
     bool probed;
     int probe_error;
     struct fence_probe probe;
@@ -191,6 +194,8 @@ static void look_coverage(struct doctor *doctor)
     if (!doctor->probed)
         finding_add(doctor, "coverage", GRADE_LESS, "what the kernel allows can't be found out: %s",
                     strerror(doctor->probe_error));
+    else if ((!calls_come(doctor) || doctor->probe.child_error != 0) && !doctor->copied)
+        finding_add(doctor, "coverage", GRADE_BAD, "no program sees the session");
     else if (!calls_come(doctor) || doctor->probe.child_error != 0)
         finding_add(doctor, "coverage", GRADE_LESS,
                     "programs linked with libc see the session; static ones and bare system calls "
@@ -252,10 +257,10 @@ static void look_directory(struct doctor *doctor)
 
 static void look_parts(struct doctor *doctor)
 {
-    static const char *const parts[] = {"libexec/hirsel/init",       "libexec/hirsel/fs",
-                                        "libexec/hirsel/proc",       "libexec/hirsel/net",
-                                        "libexec/hirsel/patch-libc", "libexec/hirsel/enter",
-                                        "lib/hirsel/shim.so"};
+    static const char *const parts[] = {"libexec/hirsel/init",  "libexec/hirsel/fs",
+                                        "libexec/hirsel/proc",  "libexec/hirsel/net",
+                                        "libexec/hirsel/trap",  "libexec/hirsel/patch-libc",
+                                        "libexec/hirsel/enter", "lib/hirsel/shim.so"};
     char path[PATH_MAX], missing[PATH_MAX] = "";
 
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -270,23 +275,42 @@ static void look_parts(struct doctor *doctor)
         finding_add(doctor, "parts", GRADE_GOOD, "all are installed");
 }
 
-/* Whether programs of the session meet the shim: one is started with the copy and says. */
-static void look_copy_of(struct doctor *doctor, const struct session *session)
+/* Does a program start with this copy, and say that it has it? No shell: paths are what they are.
+ */
+static bool copy_works(const char *copy)
 {
-    char copy[PATH_MAX + 32], program[PATH_MAX], command[3 * PATH_MAX];
+    char program[PATH_MAX], preload[PATH_MAX + 64];
+    char *arguments[] = {program, (char *)"--check", NULL};
+    char *environment[] = {preload, NULL};
+    int status;
+    pid_t pid;
+
+    snprintf(preload, sizeof preload, "LD_PRELOAD=%s", copy);
+    if (shell_installed("libexec/hirsel/enter", program, sizeof program) != 0 ||
+        posix_spawn(&pid, program, NULL, NULL, arguments, environment) != 0)
+        return false;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return false;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Whether programs of the session meet the shim. `incomplete` is what its start said. */
+static void look_copy_of(struct doctor *doctor, const struct session *session,
+                         const char *incomplete)
+{
+    char copy[PATH_MAX + 32];
 
     snprintf(copy, sizeof copy, "%s/spaces/0/lib/libc.so.6", session->directory);
-    if (access(copy, R_OK) != 0) {
-        finding_add(doctor, "libc", GRADE_BAD,
-                    "session '%s' has no libc copy: programs are not "
-                    "retargeted (its log says why)",
+    doctor->copied = access(copy, R_OK) == 0;
+    if (!doctor->copied && incomplete[0] != '\0')
+        finding_add(doctor, "libc", GRADE_LESS, "%s", incomplete);
+    else if (!doctor->copied)
+        finding_add(doctor, "libc", GRADE_LESS,
+                    "programs see session '%s' by the trap server alone, more slowly: no libc copy "
+                    "(hirsel log says why)",
                     session->name);
-        return;
-    }
-    if (shell_installed("libexec/hirsel/enter", program, sizeof program) != 0)
-        return;
-    snprintf(command, sizeof command, "LD_PRELOAD='%s' '%s' --check", copy, program);
-    if (strchr(copy, '\'') != NULL || strchr(program, '\'') != NULL || system(command) != 0)
+    else if (!copy_works(copy))
         finding_add(doctor, "libc", GRADE_BAD, "a program does not start with %s", copy);
     else
         finding_add(doctor, "libc", GRADE_GOOD,
@@ -302,7 +326,7 @@ static void look_copy(struct doctor *doctor)
 
     if (doctor->session != NULL || session_current(&session) == 0) {
         if (session_find(doctor->session, &session) == 0)
-            look_copy_of(doctor, &session);
+            look_copy_of(doctor, &session, "");
         else
             finding_add(doctor, "libc", GRADE_BAD, "there is no session '%s'", doctor->session);
         return;
@@ -312,7 +336,7 @@ static void look_copy(struct doctor *doctor)
         finding_add(doctor, "libc", GRADE_BAD, "no session starts");
         return;
     }
-    look_copy_of(doctor, &session);
+    look_copy_of(doctor, &session, incomplete);
     session_end(&session, 1, false);
     close(lease);
     session_close(&session);

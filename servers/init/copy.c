@@ -21,6 +21,7 @@
 #include "servers/lib/door.h"
 #include "servers/lib/installed.h"
 #include "servers/lib/server.h"
+#include "shim/patch/status.h"
 
 #define COPY_PREFIX "hirsel-libc-"
 #define SHIM "lib/hirsel/shim.so"
@@ -102,8 +103,9 @@ static int directory_make(char *path)
     return own_alone(path, S_IFDIR) ? 0 : EPERM;
 }
 
-/* Run a tool and wait, a bounded time. 0 if it ended with status 0. */
-static int tool_run(char **arguments, char **environment)
+/* Run a tool in this directory and wait, a bounded time. 0 if it ended with status 0; the
+ * errno that it ended with (PATCH_STATUS_ERRNO); ENOEXEC. */
+static int tool_run(const char *directory, char **arguments, char **environment)
 {
     pid_t pid = fork();
     struct pollfd watched = {.events = POLLIN};
@@ -116,8 +118,9 @@ static int tool_run(char **arguments, char **environment)
 
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        execve(arguments[0], arguments, environment);
-        _exit(127);
+        if (chdir(directory) == 0)
+            execve(arguments[0], arguments, environment);
+        _exit(PATCH_STATUS_ERRNO + errno);
     }
     watched.fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (watched.fd >= 0) {
@@ -133,20 +136,26 @@ static int tool_run(char **arguments, char **environment)
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return errno;
+    if (WIFEXITED(status) && WEXITSTATUS(status) > PATCH_STATUS_ERRNO)
+        return WEXITSTATUS(status) - PATCH_STATUS_ERRNO;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : ENOEXEC;
 }
 
-/* Does a program start with this copy as its libc? */
+/* Does a program start with this copy as its libc? ld.so takes blanks and colons in a variable as
+ * the ends of names, and either may be in the path of the user's cache: it is named from there. */
 int copy_try(const char *copy)
 {
-    char program[PATH_MAX], preload[PATH_MAX];
+    char program[PATH_MAX], preload[PATH_MAX], directory[PATH_MAX];
     char *arguments[] = {program, (char *)"--check", NULL};
     char *environment[] = {preload, NULL};
+    const char *name = strrchr(copy, '/') + 1;
     int error = installed_path(2, "libexec/hirsel/enter", program, sizeof program);
 
     if (error == 0)
-        error = path_make(preload, sizeof preload, "LD_PRELOAD=%s", copy);
-    return error != 0 ? error : tool_run(arguments, environment);
+        error = path_make(preload, sizeof preload, "LD_PRELOAD=./%s", name);
+    if (error == 0)
+        error = path_make(directory, sizeof directory, "%.*s", (int)(name - copy), copy);
+    return error != 0 ? error : tool_run(directory, arguments, environment);
 }
 
 static void unused_remove(const char *directory)
@@ -184,7 +193,7 @@ static int copy_patch(const char *original, const char *shim, const char *direct
     if (access(tool, X_OK) != 0)
         return errno;
     unlink(temporary);
-    error = tool_run(arguments, environ);
+    error = tool_run("/", arguments, environ);
     if (error == 0)
         error = copy_try(temporary);
     if (error == 0 && rename(temporary, copy) != 0)
@@ -250,9 +259,22 @@ int copy_make(const struct init *init, char *copy, size_t size)
     return error;
 }
 
+static void copy_missing_say(struct init *init, int error)
+{
+    static const char result[] = "programs see the session by the trap server alone, more slowly";
+    char shim[PATH_MAX];
+
+    if (installed_path(2, SHIM, shim, sizeof shim) == 0 && access(shim, R_OK) != 0)
+        incomplete_add(init, "%s: the shim (%s): %s", result, shim, strerror(errno));
+    else if (error == ENOEXEC)
+        incomplete_add(init, "%s: %s can't be patched", result, init->libc.original);
+    else
+        incomplete_add(init, "%s: no copy of %s: %s", result, init->libc.original, strerror(error));
+}
+
 void copy_begin(struct init *init)
 {
-    char copy[PATH_MAX], door[PATH_MAX], shim[PATH_MAX];
+    char copy[PATH_MAX], door[PATH_MAX];
     int error = original_find(&init->libc);
 
     if (error == 0) {
@@ -263,10 +285,6 @@ void copy_begin(struct init *init)
         error = path_make(door, sizeof door, "%s/spaces/0", init->directory);
     if (error == 0)
         error = door_make(door, copy);
-    if (error != 0 && installed_path(2, SHIM, shim, sizeof shim) == 0 && access(shim, R_OK) != 0)
-        incomplete_add(init, "programs are not retargeted: the shim (%s): %s", shim,
-                       strerror(errno));
-    else if (error != 0)
-        incomplete_add(init, "programs are not retargeted: no libc copy of %s: %s",
-                       init->libc.original, strerror(error));
+    if (error != 0)
+        copy_missing_say(init, error);
 }

@@ -114,22 +114,32 @@ static int inner_make(const struct init *init)
     return 0;
 }
 
-/* Standard input and output on nothing, standard error on the log. */
+/* Standard input and output on nothing. */
+static int nothing_open(void)
+{
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int error = 0;
+
+    if (nothing < 0)
+        return errno;
+    if (dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0)
+        error = errno;
+    close(nothing);
+    return error;
+}
+
+/* Standard error on the log. */
 static int log_open(const struct init *init)
 {
     char path[PATH_MAX];
-    int nothing, log;
+    int log;
     int error = path_make(path, sizeof path, "%s/log", init->directory);
 
     if (error != 0)
         return error;
-    nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     log = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (nothing < 0 || log < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
-        dup2(nothing, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
+    if (log < 0 || dup2(log, STDERR_FILENO) < 0)
         error = errno;
-    if (nothing >= 0)
-        close(nothing);
     if (log >= 0)
         close(log);
     return error;
@@ -256,6 +266,18 @@ static void session_end(struct init *init)
     ev_loop_destroy(init->loop);
 }
 
+/* Says what could not be had for the session. */
+static int begin_step(struct init *init, int error, const char *what)
+{
+    char text[PATH_MAX];
+
+    if (error != 0) {
+        snprintf(text, sizeof text, "%s: %s", what, strerror(error));
+        starter_tell(init, text);
+    }
+    return error;
+}
+
 static int session_begin(struct init *init)
 {
     const char *unfit = directory_unfit(init->directory);
@@ -274,20 +296,25 @@ static int session_begin(struct init *init)
         starter_tell(init, "it exists already (hirsel attach opens a shell in it)");
         return error;
     }
-    if (error == 0)
-        error = log_open(init);
-    if (error != 0)
+    if (begin_step(init, error, init->directory) != 0)
+        return error;
+    error = nothing_open();
+    if (begin_step(init, error, "/dev/null") != 0)
+        return error;
+    error = log_open(init);
+    if (begin_step(init, error, "its log") != 0)
         return error;
     if (stale)
         log_line("an earlier session of this name had been killed; cleaned up after it");
     error = inner_make(init);
-    if (error == 0)
-        error = loop_open(init);
+    if (begin_step(init, error, init->directory) != 0)
+        return error;
+    error = loop_open(init);
     if (error == 0)
         error = public_open(init);
     if (error == 0)
         error = servers_start(init);
-    return error;
+    return begin_step(init, error, "its servers");
 }
 
 int main(int argc, char **argv)

@@ -223,13 +223,16 @@ static void last_words(const struct init *init, const char *name, char *words, s
     }
 }
 
-/* A session that never came up is none: say so instead of trying for ever. */
-static void start_fail(const struct slot *slot)
+/* A session that never came up is none: say so instead of trying for ever. What the server said
+ * itself tells more than how it ended. */
+static void start_fail(const struct slot *slot, const char *how)
 {
     struct init *init = slot->init;
     char words[1024], text[1200];
 
     last_words(init, slot->name, words, sizeof words);
+    if (words[0] == '\0')
+        snprintf(words, sizeof words, ": %s", how);
     snprintf(text, sizeof text, "%s does not start%s", slot->name, words);
     starter_tell(init, text);
     stop_begin(init, 0, NULL);
@@ -240,7 +243,7 @@ void slots_give_up(struct init *init)
     for (int i = 0; i < SLOT_COUNT; i++) {
         if (init->slots[i].ready || slot_is_spare(&init->slots[i]))
             continue;
-        start_fail(&init->slots[i]);
+        start_fail(&init->slots[i], "it does not come up in time");
         return;
     }
 }
@@ -250,6 +253,7 @@ static void slot_ended(struct child *child, pid_t pid, int status)
     struct slot *slot = slot_of(child);
     struct init *init = slot->init;
     struct port *control = slot->control;
+    char how[96];
 
     (void)pid;
     slot->control = NULL;
@@ -265,14 +269,15 @@ static void slot_ended(struct child *child, pid_t pid, int status)
         return;
     }
     if (WIFSIGNALED(status))
-        log_line("%s was ended by signal %d (%s); it is started again", slot->name,
-                 WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(how, sizeof how, "was ended by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else
-        log_line("%s ended with status %d; it is started again", slot->name, WEXITSTATUS(status));
+        snprintf(how, sizeof how, "ended with status %d", WEXITSTATUS(status));
+    log_line("%s %s; it is started again", slot->name, how);
     if (!slot->once_ready && slot->deaths >= 2 && slot->lazy)
         trapped_refuse(init, EIO);
     if (!slot->once_ready && slot->deaths >= 2 && init->notify >= 0 && !slot->lazy) {
-        start_fail(slot);
+        start_fail(slot, how);
         return;
     }
     slot_schedule(slot);

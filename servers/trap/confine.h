@@ -53,6 +53,14 @@ long confine_held(struct worker *worker, const struct hold *hold, const long arg
 /* A descriptor of the terminal that is held, opened anew, if the caller has an end of it open; or
  * -errno. */
 long terminal_open(struct worker *worker, const struct hold *hold, unsigned flags);
+/* Whether the caller has an end of the terminal that is held. Nothing is opened: the last close of
+ * a terminal is the end of it for who has the other end, even before the first program got to it.
+ */
+bool terminal_is_open(struct worker *worker, const struct hold *hold);
+/* Whether what is held is a terminal of which the caller has the end that its maker has: its mode
+ * is the maker's to set. That of a terminal that it was given says who else may read the user's
+ * keys. */
+bool terminal_is_made(struct worker *worker, const struct hold *hold);
 
 /* ---- memory.c ---- */
 

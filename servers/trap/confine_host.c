@@ -162,6 +162,8 @@ long confine_held(struct worker *worker, const struct hold *hold, const long arg
         return -EPERM; /* the caller's own to do, never ours */
     default:
         result = hold_allows(worker, hold, FENCE_WRITE);
+        if (result < 0 && terminal_is_made(worker, hold))
+            result = 0;
         return result < 0 ? result : same_held(number, arguments, hold);
     }
 }

@@ -54,6 +54,27 @@ static long open_by(int file, const struct hold *hold, unsigned number, unsigned
     return opened < 0 ? -errno : opened;
 }
 
+/* 0 where it is the end that who made the terminal has. */
+static long is_other_end(int file, const struct hold *hold, unsigned number, unsigned flags)
+{
+    unsigned made;
+
+    (void)hold;
+    (void)flags;
+    return ioctl(file, TIOCGPTN, &made) == 0 && made == number ? 0 : -ENOENT;
+}
+
+/* 0 where it is either end. */
+static long is_end(int file, const struct hold *hold, unsigned number, unsigned flags)
+{
+    struct stat status;
+
+    if (fstat(file, &status) == 0 && status.st_dev == hold->status.st_dev &&
+        status.st_ino == hold->status.st_ino)
+        return 0;
+    return is_other_end(file, hold, number, flags);
+}
+
 /* Whether a descriptor of this name may be an end of it. A session leader has many others. */
 static bool may_be_end(const char *directory, const char *name, const struct hold *hold)
 {
@@ -69,7 +90,11 @@ static bool may_be_end(const char *directory, const char *name, const struct hol
            strcmp(text, "/dev/pts/ptmx") == 0;
 }
 
-long terminal_open(struct worker *worker, const struct hold *hold, unsigned flags)
+/* Ask `ask` of each of the caller's descriptors that may be an end of what is held, until one says
+ * what is not negative. */
+static long ends_each(struct worker *worker, const struct hold *hold, unsigned flags,
+                      long (*ask)(int file, const struct hold *hold, unsigned number,
+                                  unsigned flags))
 {
     char path[64];
     struct dirent *entry;
@@ -83,7 +108,6 @@ long terminal_open(struct worker *worker, const struct hold *hold, unsigned flag
     list = opendir(path);
     if (list == NULL)
         return -errno;
-    flags &= O_ACCMODE | O_NONBLOCK;
     while (result < 0 && (entry = readdir(list)) != NULL) {
         const char *at = entry->d_name;
         uint64_t value;
@@ -94,9 +118,24 @@ long terminal_open(struct worker *worker, const struct hold *hold, unsigned flag
         file = client_descriptor(&worker->client, (int)value);
         if (file < 0)
             continue;
-        result = open_by((int)file, hold, number, flags);
+        result = ask((int)file, hold, number, flags);
         close((int)file);
     }
     closedir(list);
     return result;
+}
+
+long terminal_open(struct worker *worker, const struct hold *hold, unsigned flags)
+{
+    return ends_each(worker, hold, flags & (O_ACCMODE | O_NONBLOCK), open_by);
+}
+
+bool terminal_is_made(struct worker *worker, const struct hold *hold)
+{
+    return ends_each(worker, hold, 0, is_other_end) >= 0;
+}
+
+bool terminal_is_open(struct worker *worker, const struct hold *hold)
+{
+    return ends_each(worker, hold, 0, is_end) >= 0;
 }

@@ -630,8 +630,9 @@ static long start_set(struct walk *walk, int descriptor)
     long got = host_link(link, walk->link, sizeof walk->link);
     if (got == -EACCES && caller->foreign && caller->place != NULL)
         got = caller->place(descriptor, walk->link, sizeof walk->link);
+    /* No such descriptor; or no procfs where this process has put its root. The kernel knows. */
     if (got == -ENOENT)
-        return -EBADF;
+        return caller->foreign ? -EBADF : -ESTALE;
     if (got < 0)
         return got;
     if (walk->link[0] != '/')

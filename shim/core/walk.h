@@ -81,7 +81,8 @@ struct walk {
 
 /* Walk `path` from the caller's descriptor `directory` (AT_FDCWD; ignored for absolute paths).
  * 0, or -errno. A last component that is missing is no error (walk->missing). -ESTALE: the start is
- * a directory of the host that was removed: only the kernel can still walk from it. */
+ * a directory of the host that was removed, or (for the program itself) what procfs does not tell:
+ * only the kernel can walk from it. */
 long walk_path(struct walk *walk, const struct caller *caller, const struct space_snapshot *table,
                int directory, const char *path, unsigned options);
 

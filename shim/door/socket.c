@@ -107,11 +107,12 @@ static long outgoing_send(const struct outgoing *out, const struct view *view)
     bool direct = text_find(view->table, AT_FDCWD, path) == TEXT_CLEAR &&
                   !(making && view->table != NULL && table_has_read_only(view->table)) &&
                   (!links_matter(view, path) || path_is_direct(AT_FDCWD, path, !making) != -ELOOP);
-    if (!direct)
-        return outgoing_walk(out, path);
     /* What was read is what is sent: the program's own bytes may change meanwhile. */
-    long result = outgoing_call(out, &address, out->length);
-    return result == -ENOENT ? outgoing_walk(out, path) : result;
+    long result = direct ? outgoing_call(out, &address, out->length) : -ENOENT;
+    if (result != -ENOENT)
+        return result;
+    result = outgoing_walk(out, path);
+    return result == -ESTALE ? outgoing_call(out, &address, out->length) : result;
 }
 
 static long address_send(long number, const long arguments[6], int at, const struct view *view)

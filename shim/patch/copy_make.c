@@ -11,6 +11,7 @@
 #include "shim/patch/trampoline.h"
 
 #include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ struct copy {
     struct segment segment; /* the new one, in the file and in memory at once behind that */
     struct segment tail;    /* not loaded, behind it */
     struct symbols_layout layout;
+    int failure; /* an errno: see copy_make */
 };
 
 static bool has_shim(const struct copy *copy)
@@ -277,11 +279,13 @@ static int copy_write(struct copy *copy)
         return elf_image_refuse(&copy->image, "no memory");
     }
     if (output_begin(&output, copy->request->copy) < 0) {
+        copy->failure = errno;
         elf_image_refuse(&copy->image, "can't make %s: %s", copy->request->copy, output_why());
         segment_free(&file);
         return -1;
     }
     if (output_add(&output, file.bytes, file.size) < 0 || output_close(&output) < 0) {
+        copy->failure = errno;
         elf_image_refuse(&copy->image, "can't write %s: %s", output.temporary, output_why());
         goto fail;
     }
@@ -289,6 +293,7 @@ static int copy_write(struct copy *copy)
                     sizeof copy->image.error) < 0)
         goto fail;
     if (output_commit(&output) < 0) {
+        copy->failure = errno;
         elf_image_refuse(&copy->image, "can't make %s: %s", copy->request->copy, output_why());
         goto fail;
     }
@@ -302,7 +307,7 @@ fail:
 
 int copy_make(const struct copy_request *request, char *error, char *warning, size_t line_size)
 {
-    struct copy copy = {.request = request};
+    struct copy copy = {.request = request, .failure = ENOEXEC};
     int result = -1;
     if (copy_build(&copy, warning, line_size) == 0 && copy_write(&copy) == 0)
         result = 0;
@@ -316,5 +321,6 @@ int copy_make(const struct copy_request *request, char *error, char *warning, si
     code_free(&copy.map);
     unwind_free(&copy.unwind);
     elf_image_free(&copy.image);
+    errno = copy.failure;
     return result;
 }

@@ -11,7 +11,8 @@ struct copy_request {
     const char *ld;   /* ld.so; NULL: the one that libc names */
 };
 
-/* 0, or -1 with one line in `error`. What keeps only ld.so from being patched is no error: it is
+/* 0, or -1 with one line in `error`, and errno: ENOEXEC where the copy was not to be had, else why
+ * it could not be written. What keeps only ld.so from being patched is no error: it is
  * one line in `warning`, which is empty otherwise. */
 int copy_make(const struct copy_request *request, char *error, char *warning, size_t line_size);
 

@@ -1,7 +1,9 @@
 /* patch-libc: makes the patched copy of a libc.so.6, or checks one. */
 #include "shim/patch/copy_make.h"
 #include "shim/patch/copy_verify.h"
+#include "shim/patch/status.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 
@@ -58,8 +60,9 @@ int main(int argc, char **argv)
     request.copy = argv[optind + 1];
     request.shim = argv[optind + 2];
     if (copy_make(&request, error, warning, sizeof error) < 0) {
+        int why = errno;
         fprintf(stderr, "patch-libc: %s\n", error);
-        return 1;
+        return why == ENOEXEC ? 1 : PATCH_STATUS_ERRNO + why;
     }
     if (warning[0])
         fprintf(stderr, "patch-libc: %s\n", warning);

@@ -86,7 +86,19 @@ text = b""
 while text.count(b"seen") < 2:
     text += os.read(terminal, 99)
 os.waitpid(pid, 0)
-print(text)'
+print(text)
+# Its maker may look at it and set its mode before anybody has opened the other end: that is no end
+# of it, as it would be if somebody had opened and closed it.
+import fcntl, struct
+made = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+fcntl.ioctl(made, 0x40045431, struct.pack("i", 0)) # TIOCSPTLCK
+name = "/dev/pts/%d" % struct.unpack("I", fcntl.ioctl(made, 0x80045430, b"1234")) # TIOCGPTN
+os.chmod(name, 0o620)
+print(oct(os.stat(name).st_mode))
+try:
+    os.read(made, 1)
+except OSError as error:
+    print(error)'
     script -qc 'test -t 1 && echo on a terminal' /dev/null
     tmux -S "$PWD/socket" -f /dev/null new-session -d 'tty | cut -c1-8 >part && mv part told'
     until [[ -e told ]]; do sleep 0.05; done
