@@ -15,6 +15,7 @@
 /* Making the libc copy is part of the first start. */
 #define UP_TIMEOUT_MS 60000
 #define WORD_UP "up "
+#define REMOVED_STEP_MS 5
 
 /* init is nobody's child: it must not go with the shell that started it, nor show up as a child in
  * the command that we become the parent of. */
@@ -150,10 +151,28 @@ int session_launch(const char *name, int *lease, struct session *session, char *
     return 0;
 }
 
+/* `error`: why init gave no answer. If it died, what it left is ours to remove; if it is about to
+ * end by itself, it removes it: that is waited for. */
+static int session_remove(const struct session *session, int error)
+{
+    bool ends = error == ECONNRESET || error == ECONNREFUSED || error == ENOTCONN ||
+                error == EPIPE || error == ENOENT;
+
+    for (int waited = 0;; waited += REMOVED_STEP_MS) {
+        bool removed, killed;
+        int failed = directory_clean(session->directory, &removed, &killed);
+
+        if (failed == ENOENT || removed)
+            return 0;
+        if (failed != 0 || !ends || waited >= SESSION_TIMEOUT_MS)
+            return error;
+        poll(NULL, 0, REMOVED_STEP_MS);
+    }
+}
+
 int session_end(struct session *session, unsigned grace_ms, bool say)
 {
     Hirsel__InitStop stop = HIRSEL__INIT_STOP__INIT;
-    bool removed, killed;
     struct port *port = NULL;
     int error;
 
@@ -162,13 +181,8 @@ int session_end(struct session *session, unsigned grace_ms, bool say)
     if (error == 0)
         error = rpc_call(port, HIRSEL__INIT_OPERATION__INIT_STOP, &stop.base, NULL, 0, NULL, NULL,
                          NULL, (int)grace_ms + SESSION_TIMEOUT_MS);
-    /* init died before or on the way: what it left is ours to remove. */
-    if (error != 0 && error != ETIMEDOUT) {
-        int clean_error = directory_clean(session->directory, &removed, &killed);
-
-        if (clean_error == ENOENT || removed)
-            error = 0;
-    }
+    if (error != 0 && error != ETIMEDOUT)
+        error = session_remove(session, error);
     if (error != 0 && say)
         shell_say(error, "cannot end session '%s'", session->name);
     return error;
