@@ -23,6 +23,7 @@
 #include "servers/lib/entry.h"
 #include "servers/lib/passing.h"
 #include "shell/linker.h"
+#include "shim/door/door.h"
 
 struct enter {
     int attendant; /* the socket to it */
@@ -151,13 +152,15 @@ static int fence_up(struct enter *enter)
 
 /* Where the trap server hands out the libc copy, ld.so needs no LD_LIBRARY_PATH to it; which name
  * space is meant goes along in a variable that no program sees. */
-static void door_tell(void)
+static void door_tell(bool confined)
 {
     char door[PATH_MAX];
-    ssize_t length = readlink("/.hirsel/door", door, sizeof door - 1);
+    ssize_t length = readlink("/.hirsel/door", door, sizeof door - 2);
 
     if (length <= 0)
         return;
+    if (confined)
+        door[length++] = DOOR_CLOSE;
     door[length] = '\0';
     setenv("HIRSEL_DOOR", door, 1);
 }
@@ -173,7 +176,7 @@ static void filter_up(struct enter *enter, int landlock)
     if (report.value != 0)
         passing_send(enter->attendant, &report, sizeof report, -1, 0);
     if (word_wait(enter))
-        door_tell();
+        door_tell(enter->policy.confined);
 }
 
 static bool variable_passes(const struct fence_policy *policy, const char *variable)

@@ -47,10 +47,14 @@ static uint64_t mix(uint64_t value)
 char *shared_get(void)
 {
     char *shared = __atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE);
-    if (shared != NULL || __atomic_load_n(&memory.unshared, __ATOMIC_ACQUIRE))
+    if (shared != NULL)
         return shared;
+    /* For reading only. That a tree is confined may become known later than that nothing can be
+     * written there. */
     if (trap_decides())
-        return (char *)(uintptr_t)the_shim.core.header; /* for reading only */
+        return (char *)(uintptr_t)the_shim.core.header;
+    if (__atomic_load_n(&memory.unshared, __ATOMIC_ACQUIRE))
+        return NULL;
     shared = table_map(SPACE_RING_OFFSET, PROT_READ | PROT_WRITE);
     if (shared == NULL)
         __atomic_store_n(&memory.unshared, true, __ATOMIC_RELEASE);
