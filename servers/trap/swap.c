@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -24,6 +25,8 @@ static struct {
     char session[SESSION_LIMIT]; /* whose door it was found at, and ... */
     uint64_t space;              /* ... in which name space */
     struct copy_stamp stamp;
+    dev_t device; /* of the copy itself */
+    ino_t inode;
     uint32_t sites[SITES_MAX]; /* where ld.so's calls are that open files */
     size_t site_count;
     time_t told;
@@ -81,6 +84,8 @@ static bool copy_load(const char *path)
         if (image != MAP_FAILED) {
             known = header_read(image, size);
             munmap(image, size);
+            copy.device = status.st_dev;
+            copy.inode = status.st_ino;
         }
     }
     close(file);
@@ -161,6 +166,19 @@ static bool caller_is_linker(const struct worker *worker)
     return copy.site_count == 0;
 }
 
+/* Who is confined puts the copy where we look for it. What it says by that of its own descriptor is
+ * for itself alone; but it must be the copy, as programs have others there. */
+static long handed_there(const struct worker *worker)
+{
+    struct stat status;
+    char link[64];
+
+    snprintf(link, sizeof link, "%s/fd/%d", worker->client.process, HANDOVER_PLACE);
+    return stat(link, &status) == 0 && status.st_dev == copy.device && status.st_ino == copy.inode
+               ? HANDOVER_PLACE
+               : -1;
+}
+
 static void copy_ask(const struct worker *worker)
 {
     time_t now = time(NULL);
@@ -194,7 +212,12 @@ bool swap_open(struct worker *worker, unsigned flags, struct answer *answer)
     if (!caller_is_linker(worker) || !roots_are_one(worker))
         return false;
     /* Who executed it may have opened it already. */
-    handed = copy_is_at_hand(status) ? handover_take((uint32_t)worker->client.tid) : -1;
+    if (!copy_is_at_hand(status))
+        handed = -1;
+    else if (worker->policy != NULL)
+        handed = handed_there(worker);
+    else
+        handed = handover_take((uint32_t)worker->client.tid);
     if (handed >= 0) {
         answer->result = handed;
         return true;

@@ -26,18 +26,39 @@ static uint32_t thread_after(void)
     return (uint32_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 }
 
-long handover_begin(void)
+static long copy_open(void)
 {
     char path[sizeof the_shim.door + sizeof "/libc.so.6"];
-    if (!the_shim.trapped || trap_decides())
+    bytes_copy(path, the_shim.door, the_shim.door_length);
+    bytes_copy(path + the_shim.door_length, "/libc.so.6", sizeof "/libc.so.6");
+    return lane_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY, 0, 0);
+}
+
+static long confined_begin(void)
+{
+    long file = copy_open();
+    if (file < 0)
         return -1;
+    long placed = system_call(SYS_fcntl, file, F_DUPFD, HANDOVER_PLACE, 0, 0, 0);
+    system_call(SYS_close, file, 0, 0, 0, 0, 0);
+    if (placed == HANDOVER_PLACE)
+        return placed;
+    if (placed >= 0) /* the program has another one there */
+        system_call(SYS_close, placed, 0, 0, 0, 0, 0);
+    return -1;
+}
+
+long handover_begin(void)
+{
+    if (!the_shim.trapped)
+        return -1;
+    if (trap_decides())
+        return confined_begin();
     uint32_t thread = thread_after();
     struct space_handover *handover = handover_of(thread);
     if (handover == NULL)
         return -1;
-    bytes_copy(path, the_shim.door, the_shim.door_length);
-    bytes_copy(path + the_shim.door_length, "/libc.so.6", sizeof "/libc.so.6");
-    long file = lane_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY, 0, 0);
+    long file = copy_open();
     if (file < 0)
         return -1;
     __atomic_store_n(&handover->when, 0, __ATOMIC_RELEASE);
@@ -51,7 +72,8 @@ void handover_end(long descriptor)
 {
     if (descriptor < 0)
         return;
-    handover_take(thread_after());
+    if (!trap_decides())
+        handover_take(thread_after());
     system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
 }
 

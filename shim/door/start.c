@@ -161,12 +161,10 @@ static bool environment_read(char **environment)
     }
     if (told != NULL) {
         const char *value = variable_value(*told, "HIRSEL_DOOR");
-        size_t length = text_length(value);
+        size_t length = handed_close(value, text_length(value));
         if (length > 0 && value[length - 1] == DOOR_CLOSE) {
             the_shim.core.no_openat2 = true;
             length--;
-        } else {
-            length = handed_close(value, length);
         }
         the_shim.trapped = door_parse(value, length);
         if (the_shim.trapped)
