@@ -17,6 +17,7 @@
 
 #include "servers/lib/process.h"
 #include "servers/trap/act.h"
+#include "servers/trap/changes.h"
 #include "servers/trap/credentials.h"
 #include "servers/trap/policy.h"
 #include "servers/trap/swap.h"
@@ -200,6 +201,8 @@ static void confine_place(struct worker *worker, struct answer *answer, bool tou
         answer->proceed = true;
     else /* a new symlink may lead known ways elsewhere: only once it is there can that be told */
         act_checked(worker, answer);
+    if (shape->verb == VERB_MAKE_SYMLINK && answer->result == 0)
+        changes_tell();
 }
 
 /* The tree has a directory of its own where others share memory: a name there leads into it. Not
@@ -290,7 +293,7 @@ static bool pair_moves_ways(const struct worker *worker)
 {
     const struct call *call = &worker->call;
 
-    if (call->number == SYS_link || call->number == SYS_linkat || worker->walk.missing)
+    if (worker->walk.missing)
         return false;
     return !S_ISREG(worker->walk.status.st_mode) ||
            (call->number == SYS_renameat2 && (call->given[4] & RENAME_EXCHANGE));
@@ -331,8 +334,10 @@ static void confine_two_paths(struct worker *worker, struct answer *answer)
         if (host && !answer->sent)
             give_checked(answer, answer->result);
     }
-    if (moves)
+    if (moves) {
         ways_changed();
+        changes_tell();
+    }
 }
 
 /* ---- others ---- */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fence/fence.h"
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
 
@@ -36,6 +37,19 @@ static bool is_listed(uint64_t directory)
     return false;
 }
 
+/* A tree's own shared memory is elsewhere (confine.c, memory_map): nothing that the kernel says of
+ * this name is so. */
+static bool is_memory(const char *host, size_t length, const char *name)
+{
+    static const char place[] = FENCE_MEMORY;
+    size_t parent = sizeof place - 1;
+
+    while (place[parent - 1] != '/')
+        parent--;
+    return length >= parent - 1 && strncmp(host, place, parent - 1) == 0 &&
+           (length == parent - 1 || length == parent) && strcmp(name, place + parent) == 0;
+}
+
 /* Teach the names of the directory that `path` has its last component in. */
 static void names_teach(const struct view *view, const char *path, size_t way, const char *host,
                         size_t host_length)
@@ -59,6 +73,8 @@ static void names_teach(const struct view *view, const char *path, size_t way, c
             continue;
         /* Of such a name the table may have more to say. */
         if (view->table != NULL && table_names(view->table, entry->d_name, length))
+            continue;
+        if (is_memory(host, host_length, entry->d_name))
             continue;
         memcpy(name + way, entry->d_name, length + 1);
         if (entry->d_type == DT_REG || entry->d_type == DT_DIR)

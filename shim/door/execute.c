@@ -285,28 +285,36 @@ static __attribute__((noinline)) void unreadable_look(int directory, const char 
 }
 
 /* In a confined tree nothing but an open tells whether a symlink is at the end of a way that is
- * known to be plain. */
-static bool target_is_taught(const struct view *view, int directory, const char *path)
+ * known to be plain. 1: none, or one that leads where the kernel's walk does; 0: not known;
+ * -ENOENT.
+ */
+static long target_is_taught(const struct view *view, int directory, const char *path)
 {
     if (!way_is_plain(view, directory, path))
-        return false;
+        return 0;
     long file = lane_call(SYS_openat, directory, (long)path,
                           O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0, 0);
-    if (file >= 0)
+    if (file >= 0) {
         system_call(SYS_close, file, 0, 0, 0, 0, 0);
-    return file >= 0 || (file == -ELOOP && way_is_known(way_number(view, WAY_FOLLOWED, directory,
-                                                                   path, text_length(path))));
+        return 1;
+    }
+    if (file == -ENOENT && !missing_is_doubtful(view, directory, path))
+        return -ENOENT;
+    return file == -ELOOP &&
+           way_is_known(way_number(view, WAY_FOLLOWED, directory, path, text_length(path)));
 }
 
-/* Asks about the path by an open, which teaches what it is. */
-static bool target_is_asked(const struct view *view, int directory, const char *path)
+/* Asks about the path by an open, which teaches what it is. execvp(3) tries all of $PATH: that
+ * nothing is there is the usual answer. */
+static long target_is_asked(const struct view *view, int directory, const char *path)
 {
-    if (target_is_taught(view, directory, path))
-        return true;
+    long taught = target_is_taught(view, directory, path);
+    if (taught != 0)
+        return taught;
     long file =
         system_call(SYS_openat, directory, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
     if (file < 0)
-        return false;
+        return file == -ENOENT ? -ENOENT : 0;
     system_call(SYS_close, file, 0, 0, 0, 0, 0);
     return target_is_taught(view, directory, path);
 }
@@ -378,14 +386,15 @@ static __attribute__((noinline)) bool is_script(const char *path)
     return head_read(AT_FDCWD, path, 0, head) > 2 && head[0] == '#' && head[1] == '!';
 }
 
-/* Whether the host's own walk to this path is the session's. */
-static bool path_is_plain(const struct view *view, int directory, const char *path)
+/* 1: the host's own walk to this path is the session's. 0: it need not be. -ENOENT: it was made,
+ * and nothing is there. */
+static long path_is_plain(const struct view *view, int directory, const char *path)
 {
     if ((view->table != NULL || view->places) &&
         text_find(view->table, directory, path) == TEXT_TABLE)
-        return false;
+        return 0;
     if (!links_matter(view, path))
-        return true;
+        return 1;
     return trap_decides() ? target_is_asked(view, directory, path)
                           : target_is_plain(view, directory, path);
 }
@@ -395,8 +404,9 @@ static long execute(const struct execution *execution, unsigned depth)
     char head[HEAD_SIZE];
     struct view view = view_get();
     bool by_descriptor = (execution->flags & AT_EMPTY_PATH) && execution->path[0] == '\0';
-    if (!by_descriptor && !path_is_plain(&view, execution->directory, execution->path))
-        return execute_slow(execution, depth);
+    long plain = by_descriptor ? 1 : path_is_plain(&view, execution->directory, execution->path);
+    if (plain <= 0)
+        return plain < 0 ? plain : execute_slow(execution, depth);
     long length = head_read(execution->directory, execution->path, execution->flags, head);
     if (length == -ENOENT || length == -ELOOP || length == -ENOTDIR)
         return by_descriptor ? execute_plain(execution) : execute_slow(execution, depth);
@@ -407,7 +417,7 @@ static long execute(const struct execution *execution, unsigned depth)
         line[sizeof line - 1] = '\0';
         /* The interpreter may be a script, too, and its own one a name of the session's. */
         if (script_parse(line, length < 255 ? length : 255, &interpreter, &argument) &&
-            (!path_is_plain(&view, AT_FDCWD, interpreter) ||
+            (path_is_plain(&view, AT_FDCWD, interpreter) <= 0 ||
              (view.shadows && is_script(interpreter))))
             return execute_slow(execution, depth);
         long result = execute_image(execution, image);

@@ -53,7 +53,8 @@ struct look {
     int directory;
     const char *path;
     bool follow;
-    bool file; /* `descriptor` is of a file, not of a directory */
+    bool file;   /* `descriptor` is of a file, not of a directory */
+    bool denied; /* something is there that may not be opened */
     long descriptor;
 };
 
@@ -88,7 +89,7 @@ static long look_begin(struct look *look)
     unsigned flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC;
 
     look->descriptor = -1;
-    look->file = false;
+    look->file = look->denied = false;
     if (!way_is_plain(look->view, look->directory, look->path))
         return -EAGAIN;
     if (look_knows(look, WAY_FILE)) {
@@ -101,6 +102,7 @@ static long look_begin(struct look *look)
         flags |= O_DIRECTORY;
     }
     look->descriptor = lane_call(SYS_openat, look->directory, (long)look->path, (long)flags, 0, 0);
+    look->denied = look->descriptor == -EACCES;
     if (look->descriptor == -ENOENT && missing_is_doubtful(look->view, look->directory, look->path))
         return -EAGAIN;
     return look->descriptor >= 0 || look->descriptor == -ENOENT ? 0 : -EAGAIN;
@@ -157,14 +159,16 @@ static long look_answer(const struct look *look, long number, const long argumen
     }
 }
 
-/* Whether the name was a directory's or a file's a moment ago: then it is no symlink. gcc asks this
- * of each component of each header's path, also of those that may not be read. */
+/* Whether what may not be opened was a directory or a file a moment ago: then it is no symlink. gcc
+ * asks this of each component of each header's path, also of those that may not be read. */
 static bool is_no_link(const struct look *look)
 {
     size_t length = text_length(look->path);
 
-    return way_is_recent(way_number(look->view, WAY_FOLDER, look->directory, look->path, length)) ||
-           way_is_recent(way_number(look->view, WAY_FILE, look->directory, look->path, length));
+    return look->denied &&
+           (way_is_recent(
+                way_number(look->view, WAY_FOLDER, look->directory, look->path, length)) ||
+            way_is_recent(way_number(look->view, WAY_FILE, look->directory, look->path, length)));
 }
 
 long taught_call(long number, const long arguments[6])
@@ -179,13 +183,12 @@ long taught_call(long number, const long arguments[6])
     if (!flags_are_usual(number, arguments) || path_check(path) < 0 || path[0] == '\0' ||
         text_find(view.table, directory, path) == TEXT_TABLE)
         return call_asked(number, arguments);
-    if (shape->verb == VERB_READLINK && (int)arguments[shape->path + 2] > 0 &&
-        way_is_plain(&view, directory, path) && is_no_link(&look))
-        return -EINVAL;
     if (shape->verb != VERB_READLINK || (int)arguments[shape->path + 2] > 0) {
         result = look_begin(&look);
         if (result == 0)
             result = look.descriptor < 0 ? -ENOENT : look_answer(&look, number, arguments);
+        else if (shape->verb == VERB_READLINK && is_no_link(&look))
+            result = -EINVAL;
         look_end_counted(&look);
         if (result != -EAGAIN)
             return result;

@@ -344,9 +344,10 @@ long two_paths_call(long number, const long arguments[6])
             name_is_doubtful(&view, to_directory, to))
             return two_paths_slow(number, arguments);
     }
-    /* In a confined tree the trap server counts it, but for what it said is a file. */
+    /* In a confined tree the trap server counts it, but for what it said is a file. (A symlink can
+     * have a second name by link, too.) */
     bool counts = view.shadows || view.binds;
-    if (counts && trap_decides() && is_rename(number) &&
+    if (counts && trap_decides() && !by_descriptor &&
         (number == SYS_renameat2 ||
          !way_is_known(way_number(&view, WAY_FILE, from_directory, from, text_length(from)))))
         return two_paths_slow(number, arguments);

@@ -207,7 +207,8 @@ uint64_t way_number(const struct view *view, enum way_kind kind, int directory, 
         view->remembers ? way_start(view, kind, directory, path[0] == '/', &shared) : 0;
     if (start == 0)
         return 0;
-    uint64_t number = text_hash(TEXT_HASH + (uint64_t)kind, path, length);
+    /* Kinds apart by more than a letter: short names are hardly mixed. */
+    uint64_t number = text_hash(TEXT_HASH + (uint64_t)kind * 0x9e3779b97f4a7c15ull, path, length);
     number = mix(number ^ view->generation << 40 ^ view->changes ^ start);
     /* The lowest bit tells where it is kept. */
     return shared ? number | 1 : number & ~1ull;

@@ -83,6 +83,33 @@ for folder in ("tree/a", "tree/b", "tree/a", "tree/b"):
         print(os.stat("c/1", dir_fd=where).st_size)
     os.close(where)'
 
+# Names that are not what the kernel takes them for, in a directory that is known.
+prints 'shared memory stays the tree'"'"'s own' "$(printf '%s\n' 2 True x False)" in_session sh -c 'python3 -c "
+import os
+for _ in range(2):
+    os.stat(\"/dev/null\")
+open(\"/dev/shm/x\", \"w\").write(\"x\\n\")
+print(os.stat(\"/dev/shm/x\").st_size, os.path.exists(\"/dev/shm/x\"), open(\"/dev/shm/x\").read().strip(), sep=\"\\n\")
+print(os.path.exists(\"/dev/shm/none\"))"; true'
+# What is known of one name is not of another.
+prints 'a link between files is none of them' 0 in_session python3 -c '
+import os, string
+letters, wrong = string.ascii_lowercase, 0
+for name in letters:
+    os.mkdir(name.upper())
+    for other in letters:
+        if other != name:
+            open(name.upper() + "/" + other, "w").close()
+    os.symlink("target", name.upper() + "/" + name)
+for name in letters:
+    for _ in range(2):
+        os.lstat(name.upper() + "/" + name)
+        try:
+            wrong += os.readlink(name.upper() + "/" + name) != "target"
+        except OSError:
+            wrong += 1
+print(wrong)'
+
 # To look at a FIFO does not open it, though its name was a file's.
 prints 'a FIFO wakes nobody who is looked at' "$(printf '%s\n' waits message)" in_session bash -c '
     mkfifo fifo; { echo message >fifo; echo written >told; } &
@@ -170,6 +197,45 @@ before = os.listdir("/proc/self/fd")
 for i in range(1000):
     os.stat("tree/a/c/1"); os.stat("tree"); os.access("tree/a", os.R_OK); os.path.realpath("tree/a/c/2")
 print("same" if os.listdir("/proc/self/fd") == before else os.listdir("/proc/self/fd"))'
+
+# The libc copy that an exec puts at a certain descriptor: nobody sees it there, nobody loses what it
+# has there, and what can't be put there is had otherwise.
+prints 'an exec leaves no descriptor' '0 1 2 3' in_session sh -c 'python3 -c "
+import os, subprocess
+try: os.execv(\"/usr/bin/none\", [\"none\"])
+except OSError: pass
+try: os.execv(\"/etc/passwd\", [\"none\"])
+except OSError: pass
+print(*sorted(map(int, os.listdir(\"/proc/self/fd\"))))"'
+prints 'a descriptor of that number stays' "$(printf '%s\n' mine mine)" in_session bash -c 'echo mine >mine; exec 61<mine; cat <&61; sh -c "cat /proc/self/fd/61"'
+prints 'also where the copy is open there' copy in_session bash -c 'copy=$(sed -n "s/.* //; /hirsel-libc/{p;q}" /proc/self/maps); exec 60<"$copy" 62<"$copy"; sh -c "[ /proc/self/fd/60 -ef /proc/self/fd/62 ] && echo copy"'
+prints 'without room for it programs start' "$(printf '%s\n' 32 started)" in_session bash -c 'ulimit -n 32; ulimit -n; sh -c "/bin/true && env echo started"'
+gcc -O1 -static -x c -o listing - <<'END'
+#include <fcntl.h>
+#include <stdio.h>
+
+int main(void)
+{
+    for (int i = 3; i < 256; i++)
+        if (fcntl(i, F_GETFD) >= 0)
+            printf("%d\n", i);
+    puts("end");
+    return 0;
+}
+END
+prints 'nor do static programs see it' end in_session sh -c './listing; true'
+
+# Two confined trees have each a name space, but they may work in the same place.
+mkdir -p both/d && echo file >both/d/x && mkfifo both/ask both/answer
+in_session bash -c 'exec <>both/ask >both/answer; for i in 1 2 3; do cat both/d/x; done >known; echo ready
+    read -r; cat both/d/x || echo none' 2>/dev/null &
+exec 8<both/answer
+read -r line <&8
+in_session sh -c 'rm -r both/d && ln -s ../place/hidden both/d'
+echo go >both/ask
+prints 'a symlink that another tree makes is seen' 'ready none' echo "$line" "$(cat <&8)"
+exec 8<&-
+wait
 
 # What the policy does not show stays so, asked once and again.
 status_is 'a foreign file' 1 in_session sh -c 'for i in 1 2 3; do stat /etc/shadow /root /home; done'
