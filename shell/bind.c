@@ -49,14 +49,14 @@ static error_t bind_parse(int key, char *argument, struct argp_state *state)
 static const struct argp_option bind_options[] = {
     {.name = "read-only", .key = 'r', .doc = "below NODE nothing can be changed"},
     {.name = "hide", .key = 'H', .doc = "NODE is not there"},
-    {.name = "symlink", .key = 'S', .doc = "NODE is a symlink with the text SOURCE"},
+    {.name = "symlink", .key = 'S', .doc = "NODE is a symlink with the text TEXT"},
     {0},
 };
 
 static const struct argp bind_argp = {
     .options = bind_options,
     .parser = bind_parse,
-    .args_doc = "SOURCE NODE\n--hide NODE\n",
+    .args_doc = "SOURCE NODE\n--hide NODE\n--symlink TEXT NODE\n",
     .doc = "Show the directory or file SOURCE at NODE too, as mount --bind does; with no arguments "
            "list what is bound, hidden and set.",
     .children = session_argp_children,

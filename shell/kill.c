@@ -82,8 +82,15 @@ static int process_kill(struct port *proc, const char *text, int signal)
     return error;
 }
 
-/* -9 and -TERM, as kill(1) has them: argp would take the letters for options. The words, with these
- * in the form -SX; NULL: ENOMEM. */
+/* -9 and -TERM, as kill(1) has them: argp would take the letters for options. */
+static bool is_signal(const char *word)
+{
+    return word[0] == '-' && word[1] != '-' && word[1] != '\0' &&
+           (signal_parse(word + 1) >= 0 || (isupper((unsigned char)word[1]) && word[1] != 'S') ||
+            isdigit((unsigned char)word[1]));
+}
+
+/* The words, with signals in the form -SX; NULL: ENOMEM. */
 static char **arguments_rewrite(int argc, char **argv)
 {
     char **words = calloc((size_t)argc + 1, sizeof(char *));
@@ -92,8 +99,7 @@ static char **arguments_rewrite(int argc, char **argv)
     for (int i = 0; words != NULL && i < argc; i++) {
         words[i] = argv[i];
         options = options && strcmp(argv[i], "--") != 0;
-        if (i > 0 && options && argv[i][0] == '-' && argv[i][1] != '-' && argv[i][1] != '\0' &&
-            signal_parse(argv[i] + 1) >= 0 && asprintf(&words[i], "-S%s", argv[i] + 1) < 0)
+        if (i > 0 && options && is_signal(argv[i]) && asprintf(&words[i], "-S%s", argv[i] + 1) < 0)
             return NULL;
     }
     return words;

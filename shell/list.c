@@ -92,23 +92,32 @@ int command_list(int argc, char **argv)
     char base[PATH_MAX];
     struct dirent **entries;
     int status = EXIT_SUCCESS;
+    bool found = only == NULL;
     int count;
 
     if (session_base(base, sizeof base, false) != 0)
         return SHELL_FAILED;
     count = scandir(base, &entries, name_fits, name_compare);
-    if (count < 0 && errno == ENOENT)
-        return EXIT_SUCCESS;
+    if (count < 0 && errno == ENOENT) {
+        entries = NULL;
+        count = 0;
+    }
     if (count < 0) {
         shell_say(errno, "%s", base);
         return SHELL_FAILED;
     }
     for (int i = 0; i < count; i++) {
-        if ((only == NULL || strcmp(only, entries[i]->d_name) == 0) &&
-            entry_show(base, entries[i]->d_name) != 0)
-            status = SHELL_FAILED;
+        if (only == NULL || strcmp(only, entries[i]->d_name) == 0) {
+            found = true;
+            if (entry_show(base, entries[i]->d_name) != 0)
+                status = SHELL_FAILED;
+        }
         free(entries[i]);
     }
     free(entries);
+    if (!found) {
+        shell_say(0, "there is no session '%s' (hirsel start %s makes it)", only, only);
+        status = SHELL_FAILED;
+    }
     return status;
 }

@@ -102,7 +102,7 @@ static const struct argp_option settrans_options[] = {
 static const struct argp settrans_argp = {
     .options = settrans_options,
     .parser = settrans_parse,
-    .args_doc = "NODE TRANSLATOR [ARG…]\nNODE -- COMMAND [ARG…]\nNODE\n",
+    .args_doc = "NODE TRANSLATOR [ARG…]\nNODE -- COMMAND [ARG…]\nNODE",
     .doc =
         "Put a translator behind NODE: TRANSLATOR (an installed one's name, or a program's path), "
         "or a file that holds what COMMAND prints. With NODE alone: take it away.",

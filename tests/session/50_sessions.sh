@@ -117,6 +117,7 @@ sleeper=$!
 if await 10 bash -c 'hirsel ps --session work | grep -q "sleep 1000"'; then ok 'ps shows a program'; else not_ok 'ps shows a program'; fi
 pid=$(hirsel ps --session work | awk '/sleep 1000/ && $1 ~ /^[0-9]+$/ { print $1; exit }')
 status_is 'kill of a stranger' 1 hirsel kill --session work $$
+check "a signal that is none is called so" bash -c "hirsel kill --session work -FOO 1 2>&1 | grep -q \"'FOO' is no signal\""
 check 'kill' hirsel kill --session work "${pid:-none}"
 wait $sleeper
 status=$?
@@ -137,6 +138,7 @@ wait $sleeper 2>/dev/null
 hirsel list >list
 if ! grep -qw work list && grep -qw play list; then ok 'list no longer names it'; else not_ok 'list no longer names it' && show list; fi
 status_is 'stop of what is not there' 125 hirsel stop work
+status_is 'list of what is not there' 125 hirsel list work
 check 'stop the other' hirsel stop play
 check 'nothing is left' bash -c '! ls -d "$XDG_RUNTIME_DIR"/hirsel/*'
 finish
