@@ -204,13 +204,18 @@ END_TEST
 
 /* Every entry of snapshot N is named "/N/i": a snapshot of two writings shows. `busy` stands for
  * the time that a reader takes. */
-static bool snapshot_is_whole(const struct space_snapshot *snapshot)
+static bool snapshot_is_whole(const struct space_header *header, uint64_t active)
 {
+    const struct space_snapshot *snapshot = (const void *)((const char *)header + active);
     const struct space_entry *entry = (const struct space_entry *)(snapshot + 1);
+    const char *end = (const char *)header + SPACE_FILE_SIZE;
     uint64_t first = 0;
 
     for (uint32_t i = 0; i < snapshot->count; i++, entry++) {
         uint64_t number, index;
+        /* What is being written over says anything. */
+        if ((const char *)(entry + 1) > end || entry->path >= end - (const char *)snapshot - 64)
+            return false;
         if (entry->path >= snapshot->size || sscanf((const char *)snapshot + entry->path,
                                                     "/%" SCNu64 "/%" SCNu64, &number, &index) != 2)
             return false;
@@ -234,7 +239,7 @@ static _Noreturn void reader(void)
     for (;;) {
         uint64_t before = __atomic_load_n(&header->generation, __ATOMIC_ACQUIRE);
         uint64_t active = __atomic_load_n(&header->active, __ATOMIC_ACQUIRE);
-        bool whole = snapshot_is_whole((const void *)((const char *)header + active));
+        bool whole = snapshot_is_whole(header, active);
         uint64_t after = __atomic_load_n(&header->generation, __ATOMIC_ACQUIRE);
         if (after - before >= SPACE_RING_SAFE)
             continue; /* may have been written over: begin again */
@@ -311,8 +316,7 @@ START_TEST(writer_killed)
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         ck_assert_int_eq(table_open(path, 0, &table, &back), 0);
-        ck_assert(
-            snapshot_is_whole((const void *)((const char *)table.header + table.header->active)));
+        ck_assert(snapshot_is_whole(table.header, table.header->active));
         entries_free(&back);
         table_close(&table);
     }
