@@ -100,6 +100,12 @@ static void command_read(struct watch *watch)
 {
     ssize_t length = process_read(watch->pid, "cmdline", watch->command, REPORT_COMMAND_MAX);
 
+    /* One that ends has no arguments left, but a name. */
+    if (length <= 0 && watch->command_length == 0) {
+        length = process_read(watch->pid, "comm", watch->command, REPORT_COMMAND_MAX);
+        if (length > 0 && watch->command[length - 1] == '\n')
+            length--;
+    }
     if (length > 0)
         watch->command_length = (uint16_t)length;
 }
