@@ -294,9 +294,13 @@ static void walk_teach(const struct worker *worker, const struct view *view,
     const char *whole = the_shim.teaches ? start_teach(worker, question) : NULL;
     int verb = question->shape->verb;
 
+    /* Who renames one file has often more to rename: of what is known to be a file that need not be
+     * asked. */
+    bool names = verb == VERB_STAT || verb == VERB_ACCESS || verb == VERB_READLINK ||
+                 call_kinds[worker->call.number] == CALL_TWO_PATHS;
+
     if (whole != NULL)
-        teach(view, question->path, whole, &worker->walk, found,
-              verb == VERB_STAT || verb == VERB_ACCESS || verb == VERB_READLINK);
+        teach(view, question->path, whole, &worker->walk, found, names);
     ways_start_at(NULL, 0);
 }
 

@@ -15,13 +15,16 @@
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
 
-/* Directories that were listed not long ago; how long that is, and how much of one is taught. */
-enum { LISTED = 64, LISTED_SECONDS = 5, NAMES_MAX = 1024 };
+/* Directories that were listed not long ago; how long that is, and how much of one is taught. Where
+ * names are asked about all the same there are new ones in it: it is listed again after so many
+ * questions, and then after so many times more. */
+enum { LISTED = 64, LISTED_SECONDS = 5, NAMES_MAX = 2048, ASKED_FIRST = 16, ASKED_MORE = 4 };
 
 static struct {
     struct listed {
         uint64_t directory;
         time_t when;
+        unsigned asked, enough;
     } listed[LISTED];
 } memory;
 
@@ -31,9 +34,14 @@ static bool is_listed(uint64_t directory)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    if (at->directory == directory && now.tv_sec - at->when < LISTED_SECONDS)
+    if (at->directory != directory || now.tv_sec - at->when >= LISTED_SECONDS) {
+        *at = (struct listed){.directory = directory, .when = now.tv_sec, .enough = ASKED_FIRST};
+        return false;
+    }
+    if (++at->asked < at->enough)
         return true;
-    *at = (struct listed){.directory = directory, .when = now.tv_sec};
+    at->asked = 0;
+    at->enough *= ASKED_MORE;
     return false;
 }
 

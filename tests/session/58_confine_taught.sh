@@ -110,6 +110,25 @@ for name in letters:
             wrong += 1
 print(wrong)'
 
+# Renames of files are taught with their directory: what is no file any more is noticed all the same.
+prints 'a directory that was a file is moved' "$(printf '%s\n' 'moved y/d/x' secret-free)" in_session sh -c 'python3 -c "
+import os, shutil
+for name in \"abc\":
+    open(name, \"w\").close()
+os.makedirs(\"y/d\"); open(\"y/d/x\", \"w\").write(\"first\")
+for _ in range(3):
+    os.stat(\"y/d/x\")
+os.rename(\"a\", \"a1\"); os.rename(\"b\", \"b1\")
+os.unlink(\"c\"); os.mkdir(\"c\"); os.symlink(\"../place/hidden\", \"c/d\")
+os.rename(\"y\", \"z\"); os.rename(\"c\", \"y\")
+shutil.rmtree(\"z\")
+try:
+    print(open(\"y/d/x\").read())
+except FileNotFoundError:
+    print(\"moved y/d/x\")
+os.mkdir(\"c\"); os.rename(\"b1\", \"c/b\"); os.rename(\"c\", \"e\")
+print(\"secret-free\" if os.listdir(\"e\") == [\"b\"] else os.listdir(\"e\"))"; true'
+
 # To look at a FIFO does not open it, though its name was a file's.
 prints 'a FIFO wakes nobody who is looked at' "$(printf '%s\n' waits message)" in_session bash -c '
     mkfifo fifo; { echo message >fifo; echo written >told; } &
