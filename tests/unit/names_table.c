@@ -213,11 +213,15 @@ static bool snapshot_is_whole(const struct space_header *header, uint64_t active
 
     for (uint32_t i = 0; i < snapshot->count; i++, entry++) {
         uint64_t number, index;
+        const char *text;
         /* What is being written over says anything. */
-        if ((const char *)(entry + 1) > end || entry->path >= end - (const char *)snapshot - 64)
+        if ((const char *)(entry + 1) > end)
             return false;
-        if (entry->path >= snapshot->size || sscanf((const char *)snapshot + entry->path,
-                                                    "/%" SCNu64 "/%" SCNu64, &number, &index) != 2)
+        text = (const char *)snapshot + entry->path;
+        if (text >= end || memchr(text, '\0', (size_t)(end - text)) == NULL)
+            return false;
+        if (entry->path >= snapshot->size ||
+            sscanf(text, "/%" SCNu64 "/%" SCNu64, &number, &index) != 2)
             return false;
         if (i == 0)
             first = number;
