@@ -1,15 +1,18 @@
-/* Names of Unix sockets, which are paths: what leads elsewhere in the session than on the host the
- * thread itself binds, connects or sends to, led to the host's name. What the kernel tells of a
- * name comes back as the session's. */
+/* Names of Unix sockets, which are paths. What leads elsewhere in the session than on the host is
+ * bound here, on a duplicate of the caller's socket. Where the other end may ask the kernel who it
+ * is, the thread itself connects or sends, led to the host's name. What the kernel tells of a name
+ * comes back as the session's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "servers/trap/act.h"
+#include "servers/trap/credentials.h"
 #include "servers/trap/guide.h"
 #include "shim/core/unix_name.h"
 
@@ -78,6 +81,45 @@ static long lead(struct worker *worker, struct led *led, socklen_t length)
     return guide(worker, &guidance);
 }
 
+static bool has_name(int descriptor, const struct sockaddr_un *address, socklen_t length)
+{
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+
+    return getsockname(descriptor, (struct sockaddr *)&name, &size) == 0 && size == length &&
+           memcmp(&name, address, length) == 0;
+}
+
+/* What no thread is needed for: to bind, and to connect a datagram socket, which nobody is told of.
+ * 0 or -errno; 1: it is the thread's own to do. */
+static long do_here(struct worker *worker, const struct sockaddr_un *address, socklen_t length)
+{
+    bool binds = worker->call.number == SYS_bind;
+    int type = 0, descriptor;
+    socklen_t size = sizeof type;
+    long result = 1, mask = client_status(&worker->client, "Umask", 8);
+
+    if (worker->call.number == SYS_sendto || mask < 0)
+        return 1;
+    descriptor = (int)client_descriptor(&worker->client, (int)worker->call.given[0]);
+    if (descriptor < 0)
+        return 1;
+    /* A worker before us may have been ended in between. */
+    if (binds && worker->slot->tries > 0 && has_name(descriptor, address, length))
+        result = 0;
+    else if (binds) {
+        worker->slot->step = STEP_CHANGING;
+        mask = umask((mode_t)mask);
+        result = !credentials_take(&worker->client)                                ? -EPERM
+                 : bind(descriptor, (const struct sockaddr *)address, length) == 0 ? 0
+                                                                                   : -errno;
+        umask((mode_t)mask);
+    } else if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM)
+        result = connect(descriptor, (const struct sockaddr *)address, length) == 0 ? 0 : -errno;
+    close(descriptor);
+    return result;
+}
+
 bool act_local(struct worker *worker, struct answer *answer)
 {
     const long *given = worker->call.given + (worker->call.number == SYS_sendto ? 4 : 1);
@@ -100,10 +142,13 @@ bool act_local(struct worker *worker, struct answer *answer)
     result = act_local_map(worker, &address, (size_t)length, options, &led.address);
     if (result == 0)
         return false;
-    if (result > 0 && !act_is_still_there(worker))
+    if (result > 0 && !act_is_still_there(worker)) {
         answer->sent = true;
-    else
-        act_guided(answer, result < 0 ? result : lead(worker, &led, (socklen_t)result));
+        return true;
+    }
+    answer->result = result < 0 ? result : do_here(worker, &led.address, (socklen_t)result);
+    if (answer->result == 1)
+        act_guided(answer, lead(worker, &led, (socklen_t)result));
     return true;
 }
 

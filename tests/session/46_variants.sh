@@ -118,6 +118,31 @@ if ((status == 125)) && (($(wc -l <said) == 1)); then ok "without Landlock --con
 fi
 check 'but with --best-effort' "$refuse" landlock -- hirsel run --session v --confine --best-effort -- true
 
+# The trap server's user name space is beside the program's: what no thread must be led for works.
+if ((${#user[@]})); then
+    program sockets sockets gcc -static
+    program walker walker gcc -static
+    check 'a session in a user name space' "${user[@]}" hirsel start w
+    hirsel bind --session w "$PLACE/bound/target" "$PLACE/bound/place"
+    mkfifo "$PLACE/bound/target/pipe"
+    beside() { (cd "$PLACE/bound" && "${user[@]}" hirsel run --session w -- "$@"); }
+    beside "$BARE/sockets" "$PLACE/bound/place" >sockets.out 2>&1
+    check 'sockets are bound behind a bind' test -S "$PLACE/bound/target/server" -a -S "$PLACE/bound/target/stream" -a ! -e "$PLACE/bound/place/server"
+    check 'and say their name' grep -qxE "the server's name: [0-9]+ $PLACE/bound/place/server" sockets.out
+    check 'a datagram socket is connected there' grep -qx 'heard: connected, from me' sockets.out
+    for what in 'sendto' 'sendmsg' 'sendmmsg' 'connect'; do
+        check "$what is told that it can't" grep -qx "$what: Operation not permitted" sockets.out
+    done
+    beside sh -c "printf 'op=stat\\thow=2\\tpath=place/x\\n' | '$BARE/walker'" >place.out
+    check 'a place is opened' grep -q '"value": \[33188,' place.out
+    for what in 'cd place' '. place/pipe' 'exec place/program' 'exec place/script'; do
+        beside timeout 20 /bin/busybox sh -c "$what" >sibling.out 2>&1
+        check "$what is told that it can't" grep -q 'Operation not permitted' sibling.out
+    done
+    rm "$PLACE/bound/target"/{pipe,server,client,stream}
+    session_stop w
+fi
+
 # ---- a session in a session ----
 "$BARE/names" looks "$PLACE" >looks.host
 check 'an inner session starts' hirsel start inner

@@ -163,6 +163,7 @@ int main(int argc, char **argv)
 
     server = made(SOCK_STREAM, "/stream");
     said("listen", listen(server, 4));
+    fcntl(server, F_SETFL, O_NONBLOCK); /* nobody comes where connecting fails */
     client = made(SOCK_STREAM, "");
     said("connect", connect(client, (struct sockaddr *)&address, address_of(&address, "/stream")));
     accepted = accept(server, NULL, NULL);
