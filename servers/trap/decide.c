@@ -179,8 +179,9 @@ static bool is_plain(struct worker *worker, struct question *question)
     }
     if (result == -ENOENT || result == -ENOTDIR)
         return view->shadows || missing_is_plain(question);
-    /* A start that we may not go by says nothing of what is behind it. */
-    return result != -ELOOP && (result != -EACCES || question->absolute);
+    /* A start that we may not go by says nothing of what is behind it; nor does a name that is too
+     * long with the start's in front of it. */
+    return result != -ELOOP && result != -ENAMETOOLONG && (result != -EACCES || question->absolute);
 }
 
 /* Walk, by a table that holds still. */

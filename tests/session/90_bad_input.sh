@@ -3,9 +3,10 @@
 # Hostile and broken input: the server goes on, the one caller gets the right errno within a
 # bounded time, nothing is lost, one line stands in the log.
 . "$(dirname "$0")/lib.sh"
+. "$SOURCE/tests/session/trap.sh"
 
 hostile=$SOURCE/tests/session/hostile.py
-pids() { hirsel ps --session t --servers | awk '$2 ~ /^(init|fs|proc|net)$/ { print $1, $2 }' | LC_ALL=C sort; }
+pids() { hirsel ps --session t --servers | awk '$2 ~ /^(init|fs|proc|net|trap)$/ { print $1, $2 }' | LC_ALL=C sort; }
 
 mkdir -p tree place && seq 100 >tree/file && tar cf tree.tar tree
 session_start
@@ -15,7 +16,9 @@ pids >before
 
 # Messages, to each server.
 directory=$(session_directory)
-for server in fs proc net init; do
+servers=(fs proc net init)
+[[ -n $(server_pid trap) ]] && servers+=(trap)
+for server in "${servers[@]}"; do
     for case in truncated empty short_body long_body version no_hello kind operation body handle reply memfd descriptors deaf drop hold privilege; do
         check "$server: $case" timeout 90 python3 "$hostile" client "$directory/$server" $case
     done
@@ -53,6 +56,23 @@ fails(errno.ENOTDIR, os.stat, b"node/tree/file/x")
 fails(errno.ENOTDIR, os.stat, b"node/tree/file/")
 END
 if (($? == 0)); then ok 'names'; else not_ok 'names' && show out; fi
+# The same asked by a program without the shim, which the trap server answers.
+program walker walker gcc -static
+asked() {
+    printf 'op=%s\tpath=%s\n' "$@" | in_session "$BARE/walker" 2>&1 | python3 -c 'import errno, json, sys
+for line in sys.stdin:
+    answer = json.loads(line)
+    print(errno.errorcode[answer["error"]] if "error" in answer else "found")' | uniq
+}
+long=$(printf 'node/%s' "$(printf './%.0s' $(seq 2030))tree/file")
+for base in '' node/ node/tree/; do
+    prints "too long, static: '$base'" ENAMETOOLONG asked stat "$base$(printf 'x%.0s' $(seq 256))" lstat "$base$(printf 'x/%.0s' $(seq 2100))" \
+        unlink "$base$(printf 'y%.0s' $(seq 5000))" list "$base$(printf 'y%.0s' $(seq 100000))" chdir "$base$(printf 'x%.0s' $(seq 256))"
+    prints "not there, static: '$base'" ENOENT asked stat "$base$(printf '\xff\xfe\x01')" readlink "$base$(printf 'x%.0s' $(seq 255))"
+done
+prints 'a long path that leads there, static' found asked stat "$long" stat "node/tree$(printf '/../tree%.0s' $(seq 400))/file"
+prints 'a file is no folder, static' ENOTDIR asked stat node/tree/file/x stat node/tree/file/
+
 odd=$(printf 'place/odd\nname \xff')
 check 'a bind of an odd name' hirsel bind --session t "$WORK/tree" "$WORK/$odd"
 prints 'shows' "$(seq 100)" in_session cat "$odd/file"
