@@ -55,8 +55,8 @@ enum call_traits {
     TRAIT_NULL_PATH = 64,     /* a null path means the directory descriptor itself */
 };
 
-/* Which argument is what; -1: it has none. */
-struct call_shape {
+/* Which argument is what; -1: it has none. Of eight bytes: found by a shift. */
+struct __attribute__((aligned(8))) call_shape {
     uint8_t verb;
     uint8_t traits;
     int8_t directory;

@@ -34,14 +34,14 @@
 struct core {
     const struct space_header *header; /* the table, mapped; NULL: no session */
     const struct space_net *net;
-    char session[SESSION_LIMIT]; /* the session's directory */
-    size_t session_length;
     uint64_t space;
     uint64_t own_node; /* in a translator: its id. Its mirror is its own to see */
     bool no_openat2;   /* a seccomp filter of the host refuses it */
     /* The host's own names are meant, without table, records and mirrors: another core has found
      * out already what they mean here. */
     bool bare;
+    size_t session_length;
+    char session[SESSION_LIMIT]; /* the session's directory */
 };
 
 struct walk;
@@ -69,7 +69,18 @@ struct caller {
 
 /* The active snapshot, or NULL before anything was published. Good for one call: use
  * table_still before trusting what was read from it. */
-const struct space_snapshot *table_active(const struct core *core, uint64_t *generation);
+static inline const struct space_snapshot *table_active(const struct core *core,
+                                                        uint64_t *generation)
+{
+    const struct space_header *header = core->header;
+    uint64_t published = __atomic_load_n(&header->generation, __ATOMIC_ACQUIRE);
+    uint64_t offset = __atomic_load_n(&header->active, __ATOMIC_ACQUIRE);
+    *generation = published;
+    if (published == 0 || offset < SPACE_RING_OFFSET ||
+        offset > SPACE_FILE_SIZE - sizeof(struct space_snapshot))
+        return NULL;
+    return (const struct space_snapshot *)((const char *)header + offset);
+}
 bool table_still(const struct core *core, uint64_t generation);
 
 const struct space_entry *table_entries(const struct space_snapshot *table);
@@ -92,8 +103,15 @@ const struct space_entry *table_bind_of_host(const struct space_snapshot *table,
 uint64_t table_inode(const struct space_entry *entry);
 /* Whether some entry forbids changes below it. */
 bool table_has_read_only(const struct space_snapshot *table);
-/* Whether this component is the last one of some entry's path. */
-bool table_names(const struct space_snapshot *table, const char *component, size_t length);
+bool table_has_name(const struct space_snapshot *table, const char *component, size_t length);
+/* Whether this component is the last one of some entry's path. Most are told by a bit, in place:
+ * this is asked at every call. */
+static inline bool table_names(const struct space_snapshot *table, const char *component,
+                               size_t length)
+{
+    return space_bit_test(table->name_bits, space_name_bit(component, length)) &&
+           table_has_name(table, component, length);
+}
 /* Whether this component is in some entry's path before the last one. */
 bool table_ancestors(const struct space_snapshot *table, const char *component, size_t length);
 

@@ -2,17 +2,6 @@
 #include "shim/core/core.h"
 #include "shim/core/text.h"
 
-const struct space_snapshot *table_active(const struct core *core, uint64_t *generation)
-{
-    const struct space_header *header = core->header;
-    *generation = __atomic_load_n(&header->generation, __ATOMIC_ACQUIRE);
-    uint64_t offset = __atomic_load_n(&header->active, __ATOMIC_ACQUIRE);
-    if (*generation == 0 || offset < SPACE_RING_OFFSET ||
-        offset > SPACE_FILE_SIZE - sizeof(struct space_snapshot))
-        return NULL;
-    return (const struct space_snapshot *)((const char *)header + offset);
-}
-
 bool table_still(const struct core *core, uint64_t generation)
 {
     /* An acquire fence first: the reads from the snapshot must not sink below this load. */
@@ -119,10 +108,8 @@ const struct space_entry *table_bind_of_host(const struct space_snapshot *table,
     return best;
 }
 
-bool table_names(const struct space_snapshot *table, const char *component, size_t length)
+bool table_has_name(const struct space_snapshot *table, const char *component, size_t length)
 {
-    if (!space_bit_test(table->name_bits, space_name_bit(component, length)))
-        return false;
     const struct space_entry *entries = table_entries(table);
     for (uint32_t i = 0; i < table->count; i++) {
         size_t name_length = entries[i].path + entries[i].path_length - entries[i].name;

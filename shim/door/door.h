@@ -32,13 +32,14 @@
 
 /* All that the shim knows; set once, before the program's first instruction. */
 struct shim {
+    /* What every call asks comes first: a line of the cache. */
+    bool teaches; /* the trap server: what it finds out is for programs that can't (ways.h) */
+    bool trapped; /* the trap server hands programs the libc copy: only the door's name goes along,
+                   * in DOOR_VARIABLE */
     struct core core;
     struct caller caller;
     char door[SESSION_LIMIT + 40]; /* SESSION/spaces/ID/lib, what LD_LIBRARY_PATH begins with */
     size_t door_length;
-    bool teaches; /* the trap server: what it finds out is for programs that can't (ways.h) */
-    bool trapped; /* the trap server hands programs the libc copy: only the door's name goes along,
-                   * in DOOR_VARIABLE */
     char interpreter[256]; /* of the programs that can come in by this door: ld.so's path */
 };
 extern struct shim the_shim HIDDEN;
@@ -60,7 +61,7 @@ static inline long call_whole(long number, const long arguments[6])
 /* Map the first `size` bytes of the name space's table, shared; NULL if it can't be. */
 void *table_map(size_t size, int protection) HIDDEN;
 
-long shim_dispatch(long number, long a, long b, long c, long d, long e, long f) HIDDEN;
+long shim_dispatch(long number, const long arguments[6]) HIDDEN;
 
 /* ---- quick.c: may the kernel's answer stand? ---- */
 
@@ -88,11 +89,19 @@ struct view {
     bool binds;
     /* What known ways are known by (ways.c), as it was before the kernel was asked anything: what
      * changes in the meantime must not be missed. */
-    bool remembers;
+    bool taught;      /* ways_are_taught */
+    const void *ways; /* shared_get; NULL: nothing is remembered */
     uint64_t changes;
     uint64_t moves;
 };
-struct view view_get(void) HIDDEN;
+/* In place, as a copy would cost as much again. (In ways.c.) */
+void view_take(struct view *view) HIDDEN;
+static inline struct view view_get(void)
+{
+    struct view view;
+    view_take(&view);
+    return view;
+}
 
 /* Whether a symlink on the way may lead the kernel elsewhere than the session: into what is
  * shadowed; or from a directory inside a bind up and out, where the kernel knows only the bind's

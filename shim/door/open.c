@@ -29,6 +29,7 @@ struct opening {
     unsigned flags;
     unsigned mode;
     uint64_t resolve; /* the program's own restrictions, by openat2 */
+    bool clear;       /* of the text nothing need be asked: way_is_clear */
 };
 
 static long open_restricted(const struct opening *opening, uint64_t resolve)
@@ -124,7 +125,11 @@ static long direct_settle(long number, const long arguments[6], const struct vie
     if (result >= 0) {
         if (opened_is_record(opening, result))
             return open_again_slowly(number, arguments, result);
-        if ((flags & O_DIRECTORY) && view->shadows && opening->resolve == 0)
+        if (!view->shadows || opening->resolve != 0)
+            return result;
+        if (!opening->clear)
+            way_learn_direct(view, opening->directory, opening->path);
+        if (flags & O_DIRECTORY)
             way_learn_directory(view, opening->directory, opening->path);
         return result;
     }
@@ -149,8 +154,16 @@ static bool links_mislead(long number, const long arguments[6], const struct vie
              target_is_plain(view, opening->directory, opening->path));
 }
 
+/* Whether the path's text is, or may be, a name of the table. */
+static bool text_meets_table(const struct view *view, struct opening *opening)
+{
+    opening->clear = opening->resolve == 0 && way_is_clear(view, opening->directory, opening->path);
+    return !opening->clear &&
+           text_find(view->table, opening->directory, opening->text) == TEXT_TABLE;
+}
+
 /* The kernel first, where its answer can stand. */
-static long open_by(long number, const long arguments[6], const struct opening *opening)
+static long open_by(long number, const long arguments[6], struct opening *opening)
 {
     int directory = opening->directory;
     const char *path = opening->path;
@@ -166,7 +179,7 @@ static long open_by(long number, const long arguments[6], const struct opening *
         if (checked < 0)
             return checked;
         bool read_only = view.table != NULL && table_has_read_only(view.table);
-        if ((read_only && changes) || text_find(view.table, directory, opening->text) == TEXT_TABLE)
+        if ((read_only && changes) || text_meets_table(&view, opening))
             return path_slow(number, arguments);
     }
     if (trap_decides())
@@ -174,8 +187,7 @@ static long open_by(long number, const long arguments[6], const struct opening *
     long result = open_direct(opening);
     if (result == -EINTR || result == -EFAULT)
         return result;
-    if (!changes && (view.table != NULL || view.places) &&
-        text_find(view.table, directory, opening->text) == TEXT_TABLE)
+    if (!changes && (view.table != NULL || view.places) && text_meets_table(&view, opening))
         return open_again_slowly(number, arguments, result);
     if (result >= 0 || result == -ENOENT || result == -ENOTDIR)
         return direct_settle(number, arguments, &view, opening, result);

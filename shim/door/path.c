@@ -21,48 +21,66 @@ static bool error_is_doubtful(long result)
     return result == -ENOENT || result == -ELOOP || result == -ENOTDIR;
 }
 
-/* A native success that may not be the session's answer: a record is a node and no symlink; a
- * removed directory may be a placeholder; /proc names what the host names. */
-static long path_review(long number, const long arguments[6], const struct call_shape *shape,
-                        int directory, const char *path, long result)
-{
-    if (shape->verb == VERB_READLINK) {
-        char *text = (char *)arguments[shape->path + 1];
-        size_t size = (size_t)arguments[shape->path + 2];
-        if (result > 0 && text[0] == '/')
-            return link_translate(directory, path, text, size, result);
-        return result;
-    }
-    if (shape->verb != VERB_STAT)
-        return result;
+/* What a status says of what it is of. */
+struct looks {
     uint32_t mode;
     uint64_t size, links;
+};
+
+static inline struct looks looks_of(long number, const void *status)
+{
     if (number == SYS_statx) {
-        const struct statx *status = (const struct statx *)arguments[4];
-        mode = status->stx_mode;
-        size = status->stx_size;
-        links = status->stx_nlink;
-    } else {
-        const struct stat *status = (const struct stat *)arguments[shape->path + 1];
-        mode = status->st_mode;
-        size = (uint64_t)status->st_size;
-        links = status->st_nlink;
+        const struct statx *wide = status;
+        return (struct looks){wide->stx_mode, wide->stx_size, wide->stx_nlink};
     }
-    if (S_ISLNK(mode) && size >= RECORD_LENGTH_MIN && path[0] != '\0') {
+    const struct stat *usual = status;
+    return (struct looks){usual->st_mode, (uint64_t)usual->st_size, usual->st_nlink};
+}
+
+/* Where a call of VERB_STAT puts what it found. */
+static inline void *status_of(long number, const long arguments[6], const struct call_shape *shape)
+{
+    return (void *)arguments[number == SYS_statx ? 4 : shape->path + 1];
+}
+
+/* A native success of stat that may not be the session's answer: a record is a node and no symlink;
+ * a removed directory may be a placeholder. */
+static long status_review(long number, const long arguments[6], int directory, const char *path,
+                          const struct looks *looks)
+{
+    if (S_ISLNK(looks->mode) && looks->size >= RECORD_LENGTH_MIN && path[0] != '\0') {
         char start[RECORD_START_LENGTH + 1];
         long got = lane_call(SYS_readlinkat, directory, (long)path, (long)start, sizeof start, 0);
         if (got > 0 && text_begins(start, (size_t)got, RECORD_START, RECORD_START_LENGTH))
             return path_slow(number, arguments);
     }
-    if (S_ISDIR(mode) && links == 0 &&
+    if (S_ISDIR(looks->mode) && looks->links == 0 &&
         __atomic_load_n(&the_shim.core.header->placeholders, __ATOMIC_RELAXED))
         return path_slow(number, arguments);
+    return 0;
+}
+
+/* The same of any call; /proc names what the host names. */
+static long path_review(long number, const long arguments[6], const struct call_shape *shape,
+                        int directory, const char *path, long result)
+{
+    if (shape->verb == VERB_STAT) {
+        struct looks looks = looks_of(number, status_of(number, arguments, shape));
+        return status_review(number, arguments, directory, path, &looks);
+    }
+    if (shape->verb == VERB_READLINK) {
+        char *text = (char *)arguments[shape->path + 1];
+        size_t size = (size_t)arguments[shape->path + 2];
+        if (result > 0 && text[0] == '/')
+            return link_translate(directory, path, text, size, result);
+    }
     return result;
 }
 
-/* Whether a change must be walked before the kernel makes it. Reads `path`. */
+/* Whether a change must be walked before the kernel makes it. Reads `path`. `clear`: way_is_clear.
+ */
 static bool change_is_doubtful(const struct view *view, const struct call_shape *shape,
-                               int directory, const char *path)
+                               int directory, const char *path, bool clear)
 {
     if (view->table == NULL && !view->places)
         return false;
@@ -70,21 +88,23 @@ static bool change_is_doubtful(const struct view *view, const struct call_shape 
         (table_has_read_only(view->table) ||
          ((shape->traits & TRAIT_NAMES) && last_is_named(view->table, path, true))))
         return true;
-    return text_find(view->table, directory, path) == TEXT_TABLE;
+    return !clear && text_find(view->table, directory, path) == TEXT_TABLE;
 }
 
-static long change_call(long number, const long arguments[6], const struct call_shape *shape,
-                        int directory, const char *path, const struct view *view)
+static __attribute__((noinline)) long change_call(long number, const long arguments[6],
+                                                  const struct call_shape *shape, int directory,
+                                                  const char *path, const struct view *view)
 {
     if (view->table != NULL || view->places) {
         long checked = path_check(path);
         if (checked < 0)
             return checked;
-        if (change_is_doubtful(view, shape, directory, path))
+        bool clear = way_is_clear(view, directory, path);
+        if (change_is_doubtful(view, shape, directory, path, clear))
             return path_slow(number, arguments);
         if (links_matter(view, path) &&
             !(call_follows(number, arguments) ? target_is_plain(view, directory, path)
-                                              : way_is_plain(view, directory, path)))
+                                              : clear || way_is_plain(view, directory, path)))
             return path_slow(number, arguments);
     }
     /* In a confined tree the trap server counts it, and a refusal too. */
@@ -113,13 +133,13 @@ static long path_again(long number, const long arguments[6], const struct call_s
 static long shadowed_stat(long number, const long arguments[6], const struct call_shape *shape,
                           int directory, const char *path, const struct view *view)
 {
-    long changed[6] = {directory, (long)path, arguments[shape->path + 1], AT_SYMLINK_NOFOLLOW};
-    bool wide = number == SYS_statx;
-    if (wide) {
-        bytes_copy(changed, arguments, sizeof changed);
-        changed[2] |= AT_SYMLINK_NOFOLLOW;
-    }
-    long result = call_plain(wide ? SYS_statx : SYS_newfstatat, changed);
+    void *status = status_of(number, arguments, shape);
+    long flags = shape->flags >= 0 ? arguments[shape->flags] | AT_SYMLINK_NOFOLLOW
+                                   : (long)AT_SYMLINK_NOFOLLOW;
+    long result =
+        number == SYS_statx
+            ? lane_call(SYS_statx, directory, (long)path, flags, arguments[3], (long)status)
+            : lane_call(SYS_newfstatat, directory, (long)path, (long)status, flags, 0);
     if (result < 0 && result != -ENOENT && result != -ENOTDIR && result != -ELOOP &&
         result != -EACCES)
         return result;
@@ -128,22 +148,26 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
         return path_slow(number, arguments);
     if (result < 0) {
         if (result == -ELOOP || missing_is_doubtful(view, directory, path) ||
-            !way_is_plain(view, directory, path))
+            (!clear && !way_is_plain(view, directory, path)))
             return path_slow(number, arguments);
         return result;
     }
-    uint32_t mode = wide ? ((const struct statx *)arguments[4])->stx_mode
-                         : ((const struct stat *)arguments[shape->path + 1])->st_mode;
-    if (S_ISLNK(mode) && call_follows(number, arguments)) {
+    struct looks looks = looks_of(number, status);
+    if (S_ISLNK(looks.mode) && call_follows(number, arguments)) {
         if (!target_is_plain(view, directory, path))
             return path_slow(number, arguments);
         result = call_plain(number, arguments);
+        if (result < 0)
+            return result;
+        looks = looks_of(number, status);
     } else if (!clear && !way_is_plain(view, directory, path)) {
         return path_slow(number, arguments);
-    } else if (S_ISDIR(mode)) {
+    } else if (S_ISDIR(looks.mode)) {
         way_learn_directory(view, directory, path);
+    } else if (!S_ISLNK(looks.mode)) {
+        return result;
     }
-    return result < 0 ? result : path_review(number, arguments, shape, directory, path, result);
+    return status_review(number, arguments, directory, path, &looks);
 }
 
 /* Where a program is is its own to change; yet in a confined tree the trap server is asked. */
@@ -156,11 +180,10 @@ static long call_here(long number, const long arguments[6], const struct call_sh
 
 /* A call that changes nothing, where names are shadowed: the kernel first, then whether what it
  * did was the right thing. */
-static long shadowed_call(long number, const long arguments[6], const struct call_shape *shape,
-                          int directory, const char *path, const struct view *view)
+static __attribute__((noinline)) long shadowed_call(long number, const long arguments[6],
+                                                    const struct call_shape *shape, int directory,
+                                                    const char *path, const struct view *view)
 {
-    if (shape->verb == VERB_STAT)
-        return shadowed_stat(number, arguments, shape, directory, path, view);
     if (shape->verb == VERB_CHDIR || shape->verb == VERB_WATCH) {
         /* What these do stays done: the question comes first. */
         long checked = path_check(path);
@@ -179,16 +202,22 @@ static long shadowed_call(long number, const long arguments[6], const struct cal
     bool told = shape->verb == VERB_READLINK && (int)arguments[shape->path + 2] > 0;
     if (result == -EFAULT || (result == -EINVAL && !told) || result == -ENAMETOOLONG)
         return result;
-    if (text_find(view->table, directory, path) == TEXT_TABLE)
-        return path_slow(number, arguments);
     bool follow = call_follows(number, arguments);
+    if (result >= 0 && follow && target_is_known(view, directory, path))
+        return result;
+    bool clear = way_is_clear(view, directory, path);
+    if (!clear && text_find(view->table, directory, path) == TEXT_TABLE)
+        return path_slow(number, arguments);
     if (result < 0 && error_is_doubtful(result)) {
         if (missing_is_doubtful(view, directory, path))
             return path_slow(number, arguments);
+        if (clear && !follow && result != -ELOOP)
+            return result;
         long direct = path_is_direct(directory, path, follow);
         return direct == -ENOENT || direct == -ENOTDIR ? result : path_slow(number, arguments);
     }
-    if (!(follow ? target_is_plain(view, directory, path) : way_is_plain(view, directory, path)))
+    if (!(follow ? target_is_plain(view, directory, path)
+                 : clear || way_is_plain(view, directory, path)))
         return path_slow(number, arguments);
     return result < 0 ? result : path_review(number, arguments, shape, directory, path, result);
 }
@@ -221,18 +250,20 @@ long path_call(long number, const long arguments[6])
     int directory = shape->directory >= 0 ? (int)arguments[shape->directory] : AT_FDCWD;
     if (path == NULL)
         return call_plain(number, arguments);
-    if (trap_decides() && number == SYS_newfstatat && arguments[3] == AT_EMPTY_PATH &&
-        directory >= 0 && path_check(path) == 0 && path[0] == '\0') {
-        /* libc's fstat. What the trap server must ask about the filter cannot tell from it. */
-        const long by_descriptor[6] = {directory, arguments[2]};
-        return fstat_call(SYS_fstat, by_descriptor);
+    if (trap_decides()) {
+        if (number == SYS_newfstatat && arguments[3] == AT_EMPTY_PATH && directory >= 0 &&
+            path_check(path) == 0 && path[0] == '\0') {
+            /* libc's fstat. What the trap server must ask about the filter cannot tell from it. */
+            const long by_descriptor[6] = {directory, arguments[2]};
+            return fstat_call(SYS_fstat, by_descriptor);
+        }
+        if (!(shape->traits & TRAIT_NAMES) && shape->verb != VERB_SIZE &&
+            shape->verb != VERB_CHDIR && shape->verb != VERB_CHROOT)
+            return shape->verb == VERB_STAT || shape->verb == VERB_ACCESS ||
+                           shape->verb == VERB_READLINK
+                       ? taught_call(number, arguments)
+                       : call_asked(number, arguments);
     }
-    if (trap_decides() && !(shape->traits & TRAIT_NAMES) && shape->verb != VERB_SIZE &&
-        shape->verb != VERB_CHDIR && shape->verb != VERB_CHROOT)
-        return shape->verb == VERB_STAT || shape->verb == VERB_ACCESS ||
-                       shape->verb == VERB_READLINK
-                   ? taught_call(number, arguments)
-                   : call_asked(number, arguments);
     if ((shape->traits & TRAIT_EMPTY_PATH) && (arguments[shape->flags] & AT_EMPTY_PATH)) {
         long result = call_plain(number, arguments);
         if (result < 0 && result != -ENOENT && result != -ELOOP)
@@ -252,7 +283,9 @@ long path_call(long number, const long arguments[6])
     if (shape->traits & TRAIT_CHANGES)
         return change_call(number, arguments, shape, directory, path, &view);
     if (links_matter(&view, path))
-        return shadowed_call(number, arguments, shape, directory, path, &view);
+        return shape->verb == VERB_STAT
+                   ? shadowed_stat(number, arguments, shape, directory, path, &view)
+                   : shadowed_call(number, arguments, shape, directory, path, &view);
     if (view.places && shape->verb == VERB_CHDIR) {
         /* A walk from where chdir led would start at the wrong place. */
         long checked = path_check(path);

@@ -11,24 +11,6 @@
 #include "shim/door/door.h"
 #include "shim/door/ways.h"
 
-struct view view_get(void)
-{
-    const struct core *core = &the_shim.core;
-    struct view view = {0};
-    view.table = table_active(core, &view.generation);
-    if (view.table != NULL && view.table->count == 0)
-        view.table = NULL;
-    if (view.table != NULL) {
-        view.shadows = (view.table->flags & SPACE_HAS_SHADOWS) != 0;
-        view.places = view.binds = (view.table->flags & SPACE_HAS_BINDS) != 0;
-    }
-    if (__atomic_load_n(&core->header->placeholders, __ATOMIC_RELAXED))
-        view.places = true;
-    if (view.shadows || view.places || ways_are_taught())
-        ways_view(&view);
-    return view;
-}
-
 long path_check(const char *path)
 {
     /* symlinkat reads its first path, then fails on the empty second one before anything is

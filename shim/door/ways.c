@@ -19,22 +19,23 @@ enum { WAYS = 128 };
 #define WAY_LIFETIME_TAUGHT (1ull << 35)
 
 static struct {
-    struct space_way ways[WAYS]; /* relative ones: what they mean is this process's own */
-    uint64_t moves;              /* of the current directory */
+    /* What every call reads comes first: a line of the cache. */
+    char *shared;   /* the part of the table's file that programs write; NULL: not mapped yet, or */
+    uint64_t moves; /* of the current directory */
+    uint64_t world; /* what "/" is here: the same absolute path leads elsewhere in another mount
+                     * name space or behind another root. 0: not asked yet, or not to be known */
     /* A vfork child lives in its parent's memory but has a current directory of its own. `process`
      * is who started here; `mover`: who else moved last, 0 if nobody. */
-    int process;
     int mover;
+    int process;
     bool apart;    /* threads may have current directories of their own: nothing relative is kept */
-    char *shared;  /* the part of the table's file that programs write; NULL: not mapped yet, or */
     bool unshared; /* it can't be */
-    uint64_t world; /* what "/" is here: the same absolute path leads elsewhere in another mount
-                     * name space or behind another root. 0: not asked yet */
-    bool worlds;    /* who uses this memory may have several: nothing absolute is kept */
+    bool worlds;   /* who uses this memory may have several: nothing absolute is kept */
     /* Taught: the text of the current directory, as a number, and what binds it to `moves`: two
      * words, each written whole. */
     uint64_t start;
     uint64_t start_check;
+    struct space_way ways[WAYS]; /* relative ones: what they mean is this process's own */
 } memory IN_DATA;
 
 static uint64_t mix(uint64_t value)
@@ -44,22 +45,27 @@ static uint64_t mix(uint64_t value)
     return value ^ (value >> 32);
 }
 
-char *shared_get(void)
+static __attribute__((noinline)) char *shared_find(void)
 {
-    char *shared = __atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE);
-    if (shared != NULL)
-        return shared;
-    /* For reading only. That a tree is confined may become known later than that nothing can be
-     * written there. */
-    if (trap_decides())
-        return (char *)(uintptr_t)the_shim.core.header;
-    if (__atomic_load_n(&memory.unshared, __ATOMIC_ACQUIRE))
-        return NULL;
-    shared = table_map(SPACE_RING_OFFSET, PROT_READ | PROT_WRITE);
+    char *shared;
+    /* That a tree is confined may become known later than that nothing can be written there. */
+    if (trap_decides()) {
+        shared = (char *)(uintptr_t)the_shim.core.header; /* for reading only */
+    } else {
+        if (__atomic_load_n(&memory.unshared, __ATOMIC_ACQUIRE))
+            return NULL;
+        shared = table_map(SPACE_RING_OFFSET, PROT_READ | PROT_WRITE);
+    }
     if (shared == NULL)
         __atomic_store_n(&memory.unshared, true, __ATOMIC_RELEASE);
     __atomic_store_n(&memory.shared, shared, __ATOMIC_RELEASE);
     return shared;
+}
+
+char *shared_get(void)
+{
+    char *shared = __atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE);
+    return shared != NULL ? shared : shared_find();
 }
 
 static uint64_t identity_hash(uint64_t hash, const char *path)
@@ -71,20 +77,25 @@ static uint64_t identity_hash(uint64_t hash, const char *path)
 }
 
 /* 0: absolute ways are not to be remembered. */
-static uint64_t world_get(void)
+static __attribute__((noinline)) uint64_t world_find(void)
 {
-    uint64_t world = __atomic_load_n(&memory.world, __ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&memory.worlds, __ATOMIC_ACQUIRE))
+    if (__atomic_load_n(&memory.worlds, __ATOMIC_SEQ_CST))
         return 0;
-    if (ways_are_taught())
-        return WORLD_TAUGHT;
-    if (world != 0)
-        return world;
-    world = identity_hash(1, "/");
+    uint64_t world = identity_hash(1, "/");
     if (world != 0)
         world = identity_hash(world, "/proc/self/ns/mnt");
-    __atomic_store_n(&memory.world, world, __ATOMIC_RELEASE);
-    return world;
+    __atomic_store_n(&memory.world, world, __ATOMIC_SEQ_CST);
+    /* Another thread may have left meanwhile, and have wiped what was not there yet. */
+    if (!__atomic_load_n(&memory.worlds, __ATOMIC_SEQ_CST))
+        return world;
+    __atomic_store_n(&memory.world, 0, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+static inline uint64_t world_get(void)
+{
+    uint64_t world = __atomic_load_n(&memory.world, __ATOMIC_ACQUIRE);
+    return world != 0 ? world : world_find();
 }
 
 static volatile struct space_changes *changes_of(char *shared)
@@ -93,7 +104,7 @@ static volatile struct space_changes *changes_of(char *shared)
 }
 
 /* Somebody else moved in this memory: what it learned is not for us. */
-static void mover_check(void)
+static __attribute__((noinline)) void mover_check(void)
 {
     int self = (int)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
     if (__atomic_load_n(&memory.mover, __ATOMIC_ACQUIRE) == self)
@@ -102,45 +113,160 @@ static void mover_check(void)
     __atomic_store_n(&memory.mover, self == memory.process ? 0 : self, __ATOMIC_RELEASE);
 }
 
-void ways_view(struct view *view)
+/* What is known of ways must be got at first, or its directory has moved. */
+static __attribute__((noinline)) void view_prepare(void)
 {
-    char *shared = shared_get();
-    if (shared == NULL)
-        return;
+    shared_get();
     if (__atomic_load_n(&memory.mover, __ATOMIC_ACQUIRE) != 0)
         mover_check();
-    view->remembers = true;
-    view->changes = __atomic_load_n(&changes_of(shared)->count, __ATOMIC_ACQUIRE);
-    view->moves = __atomic_load_n(&memory.moves, __ATOMIC_ACQUIRE);
 }
 
-#define TEXT_HASH 14695981039346656037ull
+void view_take(struct view *view)
+{
+    const struct space_header *header = the_shim.core.header;
+    uint32_t placeholders = __atomic_load_n(&header->placeholders, __ATOMIC_RELAXED);
+    bool taught = ways_are_taught();
+    uint32_t flags = 0;
+    view->ways = NULL;
+    view->table = table_active(&the_shim.core, &view->generation);
+    if (view->table != NULL && view->table->count == 0)
+        view->table = NULL;
+    if (view->table != NULL)
+        flags = view->table->flags;
+    view->shadows = (flags & SPACE_HAS_SHADOWS) != 0;
+    view->binds = (flags & SPACE_HAS_BINDS) != 0;
+    view->places = (flags & SPACE_HAS_BINDS) != 0 || placeholders != 0;
+    view->taught = taught;
+    if (!(flags & (SPACE_HAS_SHADOWS | SPACE_HAS_BINDS)) && placeholders == 0 && !taught)
+        return;
+    if (__atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE) == NULL ||
+        __atomic_load_n(&memory.mover, __ATOMIC_ACQUIRE) != 0)
+        view_prepare();
+    char *shared = __atomic_load_n(&memory.shared, __ATOMIC_ACQUIRE);
+    if (shared == NULL)
+        return;
+    view->changes = __atomic_load_n(&changes_of(shared)->count, __ATOMIC_ACQUIRE);
+    view->moves = __atomic_load_n(&memory.moves, __ATOMIC_ACQUIRE);
+    view->ways = shared;
+}
 
-/* Eight bytes at a time: every path of every call comes by here. */
-static uint64_t text_hash(uint64_t hash, const char *text, size_t length)
+/* ---- texts as numbers ---- */
+
+/* A text's number is made of its words of eight bytes, the last of which may be short. */
+#define TEXT_NUMBER 14695981039346656037ull
+
+static inline uint64_t number_add(uint64_t number, uint64_t word)
+{
+    number = (number ^ word) * 0x9e3779b97f4a7c15ull;
+    return number ^ number >> 32;
+}
+
+static inline uint64_t word_read(const char *text)
 {
     uint64_t word;
-    for (; length >= sizeof word; length -= sizeof word, text += sizeof word) {
-        __builtin_memcpy(&word, text, sizeof word);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
-        hash ^= hash >> 32;
+    __builtin_memcpy(&word, text, sizeof word);
+    return word;
+}
+
+/* The word of the last `size` bytes, up to eight, of a text. */
+static inline uint64_t word_last(const char *text, size_t length, size_t size)
+{
+    uint64_t word = 0;
+    if (size == 0)
+        return 0;
+    if (length >= sizeof word)
+        return word_read(text + length - sizeof word) >> (8 * (sizeof word - size));
+    for (size_t i = 0; i < size; i++)
+        word |= (uint64_t)(unsigned char)text[length - size + i] << (8 * i);
+    return word;
+}
+
+static uint64_t text_number(const char *text, size_t length)
+{
+    uint64_t number = TEXT_NUMBER;
+    size_t done = 0;
+    for (; length - done > sizeof number; done += sizeof number)
+        number = number_add(number, word_read(text + done));
+    return number_add(number, word_last(text, length, length - done));
+}
+
+/* Of the text with a slash behind it. */
+static uint64_t text_number_slash(const char *text, size_t length)
+{
+    uint64_t number = TEXT_NUMBER;
+    size_t done = 0;
+    for (; length - done >= sizeof number; done += sizeof number)
+        number = number_add(number, word_read(text + done));
+    return number_add(number, word_last(text, length, length - done) |
+                                  (uint64_t)'/' << (8 * (length - done)));
+}
+
+/* A path's text, and the way in it, which is up to the last slash. A slash at the end makes the
+ * last component part of the way: a symlink there is followed. */
+struct text {
+    size_t length;
+    size_t way;
+    uint64_t number; /* of the way */
+};
+
+enum { PAGE = 4096 };
+#define EACH_BYTE 0x0101010101010101ull
+
+/* The same as word_read of a text that ends before the next page, or goes on there. */
+static __attribute__((noinline)) uint64_t word_read_split(const char *text)
+{
+    const size_t skipped = (uintptr_t)text % sizeof(uint64_t);
+    const uint64_t *at = (const uint64_t *)(const void *)(text - skipped);
+    uint64_t word = *at >> (8 * skipped);
+    for (size_t i = 0; i < sizeof word - skipped; i++)
+        if ((unsigned char)(word >> (8 * i)) == 0)
+            return word;
+    return word | at[1] << (64 - 8 * skipped);
+}
+
+/* In one pass, and by words: behind a system call the processor predicts few branches, and this
+ * runs behind each that names a path. A word may reach beyond the text, not beyond its page. */
+__attribute__((no_sanitize("address"))) static inline struct text text_read(const char *path)
+{
+    uint64_t number = TEXT_NUMBER, way_number = 0, way_word = 0, way_slashes = 0;
+    const char *at = path, *way = path;
+    uintptr_t last = ((uintptr_t)path | (PAGE - 1)) + 1 - sizeof number; /* of the page's words */
+    for (;; at += sizeof(uint64_t)) {
+        uint64_t word;
+        if ((uintptr_t)at <= last) {
+            word = word_read(at);
+        } else {
+            word = word_read_split(at);
+            last += PAGE;
+        }
+        /* 0x80 where the text ends, and in each slash before that. */
+        uint64_t ends = (word - EACH_BYTE) & ~word & (0x80 * EACH_BYTE);
+        uint64_t other = word ^ '/' * EACH_BYTE;
+        uint64_t slashes =
+            ~(((other & (0x7f * EACH_BYTE)) + 0x7f * EACH_BYTE) | other | 0x7f * EACH_BYTE);
+        slashes &= (ends & -ends) - 1;
+        if (slashes != 0) {
+            way_number = number;
+            way_word = word;
+            way_slashes = slashes;
+            way = at;
+        }
+        if (ends != 0) {
+            struct text text = {.length = (size_t)(at - path) + (size_t)__builtin_ctzll(ends) / 8};
+            if (way_slashes == 0)
+                return text;
+            unsigned above = (unsigned)__builtin_clzll(way_slashes);
+            text.way = (size_t)(way - path) + sizeof word - above / 8;
+            text.number = number_add(way_number, way_word & ~0ull >> above);
+            return text;
+        }
+        number = number_add(number, word);
     }
-    word = length;
-    for (size_t size = 4; size > 0; size /= 2) {
-        uint32_t part = 0;
-        if (!(length & size))
-            continue;
-        __builtin_memcpy(&part, text, size);
-        word = word << (8 * size) | part;
-        text += size;
-    }
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
-    return hash ^ hash >> 32;
 }
 
 void ways_start_at(const char *directory, size_t length)
 {
-    memory.start = directory == NULL ? 0 : text_hash(TEXT_HASH, directory, length);
+    memory.start = directory == NULL ? 0 : text_number(directory, length);
 }
 
 static uint64_t start_of(const struct stat *status)
@@ -173,7 +299,7 @@ static uint64_t start_get(uint64_t moves)
     long length = lane_call(SYS_getcwd, (long)name, PATH_LIMIT, 0, 0, 0) - 1;
     start = 0;
     if (length > 0 && name[0] == '/') {
-        start = text_hash(TEXT_HASH, name, (size_t)length);
+        start = text_number(name, (size_t)length);
         __atomic_store_n(&memory.start, start, __ATOMIC_RELAXED);
         __atomic_store_n(&memory.start_check, start ^ mix(~moves), __ATOMIC_RELAXED);
     }
@@ -181,15 +307,17 @@ static uint64_t start_get(uint64_t moves)
     return start;
 }
 
-/* Where a path starts, as a number; 0: what begins there is not remembered. *shared: it means the
- * same to others. */
-static uint64_t way_start(const struct view *view, enum way_kind kind, int directory, bool absolute,
-                          bool *shared)
+/* ---- ways as numbers ---- */
+
+/* Where a path starts for who teaches or is taught, as a number; 0: what begins there is not
+ * remembered. *shared: it means the same to others. */
+static __attribute__((noinline)) uint64_t taught_start(const struct view *view, enum way_kind kind,
+                                                       int directory, bool absolute, bool *shared)
 {
     *shared = absolute;
     if (absolute)
-        return world_get();
-    *shared = the_shim.teaches || (trap_decides() && kind != WAY_START && kind != WAY_PRESENT);
+        return __atomic_load_n(&memory.worlds, __ATOMIC_ACQUIRE) ? 0 : WORLD_TAUGHT;
+    *shared = the_shim.teaches || (kind != WAY_START && kind != WAY_PRESENT);
     if (the_shim.teaches)
         return memory.start;
     if (*shared && directory >= 0)
@@ -199,54 +327,77 @@ static uint64_t way_start(const struct view *view, enum way_kind kind, int direc
     return *shared ? start_get(view->moves) : ~(view->moves << 20);
 }
 
-uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
-                    size_t length)
+/* The number of a way, by that of its text. */
+static inline uint64_t number_of(const struct view *view, enum way_kind kind, int directory,
+                                 bool absolute, uint64_t number)
 {
-    bool shared;
-    uint64_t start =
-        view->remembers ? way_start(view, kind, directory, path[0] == '/', &shared) : 0;
+    bool shared = absolute;
+    uint64_t start;
+    if (view->ways == NULL)
+        return 0;
+    if (view->taught)
+        start = taught_start(view, kind, directory, absolute, &shared);
+    else if (absolute)
+        start = world_get();
+    else
+        start = directory == AT_FDCWD && !memory.apart ? ~(view->moves << 20) : 0;
     if (start == 0)
         return 0;
     /* Kinds apart by more than a letter: short names are hardly mixed. */
-    uint64_t number = text_hash(TEXT_HASH + (uint64_t)kind * 0x9e3779b97f4a7c15ull, path, length);
-    number = mix(number ^ view->generation << 40 ^ view->changes ^ start);
+    number ^= ((uint64_t)kind + 1) * 0xd6e8feb86659fd93ull;
+    number ^= view->generation << 40 ^ view->changes ^ start;
+    number = number_add(number ^ number >> 32, 0);
     /* The lowest bit tells where it is kept. */
     return shared ? number | 1 : number & ~1ull;
 }
 
-/* A way may be kept in any of a few places that lie together; `turn` counts them. */
+uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
+                    size_t length)
+{
+    return number_of(view, kind, directory, path[0] == '/', text_number(path, length));
+}
+
+/* A way may be kept in any of a few places that lie together. */
 enum { WAY_PLACES = 8 };
 
-static struct space_way *way_place(uint64_t number, unsigned turn)
+static inline struct space_way *way_places(uint64_t number)
 {
-    uint64_t at = number >> 1;
-    struct space_way *all = memory.ways;
-    uint64_t count = WAYS;
-    if (number & 1) {
-        all = ((struct space_ways *)(shared_get() + SPACE_WAYS_OFFSET))->ways;
-        count = SPACE_WAYS;
-    }
-    return &all[(at % count & ~(uint64_t)(WAY_PLACES - 1)) | ((at + turn) % WAY_PLACES)];
+    _Static_assert((SPACE_WAYS & (SPACE_WAYS - 1)) == 0 && (WAYS & (WAYS - 1)) == 0,
+                   "a power of two");
+    struct space_way *all =
+        number & 1 ? ((struct space_ways *)(void *)(memory.shared + SPACE_WAYS_OFFSET))->ways
+                   : memory.ways;
+    uint64_t count = number & 1 ? SPACE_WAYS : WAYS;
+    return &all[number >> 1 & (count - 1) & ~(uint64_t)(WAY_PLACES - 1)];
+}
+
+/* Of these places the one to look at in this turn. */
+static inline struct space_way *way_place(struct space_way *places, uint64_t number, unsigned turn)
+{
+    return &places[((number >> 1) + turn) % WAY_PLACES];
 }
 
 /* What binds the two words of a place together. */
-static uint64_t way_check(uint64_t number, uint64_t learned)
+static inline uint64_t way_check(uint64_t number, uint64_t learned)
 {
     return number ^ learned * 0x9e3779b97f4a7c15ull;
 }
 
 /* When it was learned, if this place is the way's; else 0. */
-static uint64_t way_learned(const struct space_way *way, uint64_t number)
+static inline uint64_t way_learned(const struct space_way *way, uint64_t number)
 {
     uint64_t learned = __atomic_load_n(&way->learned, __ATOMIC_RELAXED);
     uint64_t check = __atomic_load_n(&way->check, __ATOMIC_RELAXED);
     return check == way_check(number, learned) ? learned : 0;
 }
 
-static bool way_is_younger(uint64_t number, uint64_t lifetime)
+static inline bool way_is_younger(uint64_t number, uint64_t lifetime)
 {
-    for (unsigned turn = 0; number != 0 && turn < WAY_PLACES; turn++) {
-        uint64_t learned = way_learned(way_place(number, turn), number);
+    if (number == 0)
+        return false;
+    struct space_way *places = way_places(number);
+    for (unsigned turn = 0; turn < WAY_PLACES; turn++) {
+        uint64_t learned = way_learned(way_place(places, number, turn), number);
         if (learned != 0)
             return time_stamp() - learned < lifetime;
     }
@@ -267,10 +418,10 @@ static void way_learn(uint64_t number)
 {
     if (number == 0 || (trap_decides() && (number & 1)))
         return;
-    struct space_way *way = way_place(number, 0);
+    struct space_way *places = way_places(number), *way = way_place(places, number, 0);
     uint64_t now = time_stamp();
     for (unsigned turn = 0; turn < WAY_PLACES; turn++) {
-        struct space_way *other = way_place(number, turn);
+        struct space_way *other = way_place(places, number, turn);
         uint64_t learned = way_learned(other, number);
         /* Others read it: what was written a moment ago is not written again. */
         if (learned != 0 && now - learned < WAY_LIFETIME / 8)
@@ -289,60 +440,33 @@ static void way_learn(uint64_t number)
 
 void way_learn_directory(const struct view *view, int directory, const char *path)
 {
-    char way[256];
-    size_t length = text_length(path);
-    if (length == 0 || length + 1 > sizeof way)
+    struct text text = text_read(path);
+    uint64_t number = text.number;
+    if (text.length == 0)
         return;
-    bytes_copy(way, path, length);
-    if (way[length - 1] != '/')
-        way[length++] = '/';
-    way_learn(way_number(view, WAY_DIRECTORY, directory, way, length));
+    if (text.way < text.length)
+        number = text_number_slash(path, text.length);
+    way_learn(number_of(view, WAY_DIRECTORY, directory, path[0] == '/', number));
 }
 
-/* Where a byte is `byte`: 0x80 in its place. */
-static uint64_t bytes_equal(uint64_t word, unsigned char byte)
+/* How far a walk has shown its path to be a way on which the kernel's and the session's are one; 0:
+ * not at all. With a slash at its end the whole path is the way: only if the walk went all of it,
+ * and not if it came for the name alone (WALK_NAME), or for an object of procfs. */
+static size_t way_walked(const struct walk *walk, const struct text *text, bool found)
 {
-    const uint64_t low = 0x7f7f7f7f7f7f7f7full;
-    word ^= byte * 0x0101010101010101ull;
-    return ~(((word & low) + low) | word | low);
-}
-
-/* The length of a path, and of the way in it. By words and not by bytes: behind a system call the
- * processor predicts no branch, and this runs behind each. Aligned: such a word is on one page with
- * the byte that is meant. */
-static size_t path_measure(const char *path, size_t *way)
-{
-    /* A slash at the end makes the last component part of the way: a symlink there is followed. */
-    const size_t skipped = (uintptr_t)path % sizeof(uint64_t);
-    const uint64_t *at = (const uint64_t *)(const void *)(path - skipped);
-    uint64_t mask = ~0ull << (8 * skipped);
-    size_t offset = 0, slash_end = 0;
-    for (;; at++, offset += sizeof *at, mask = ~0ull) {
-        uint64_t ends = bytes_equal(*at, '\0') & mask;
-        uint64_t slashes = bytes_equal(*at, '/') & mask;
-        if (ends != 0)
-            slashes &= (ends & -ends) - 1;
-        if (slashes != 0)
-            slash_end = offset + (size_t)(63 - __builtin_clzll(slashes)) / 8 + 1;
-        if (ends != 0) {
-            *way = slash_end == 0 ? 0 : slash_end - skipped;
-            return offset + (size_t)__builtin_ctzll(ends) / 8 - skipped;
-        }
-    }
+    return text->way < text->length || (found && S_ISDIR(walk->status.st_mode)) ? text->way : 0;
 }
 
 void way_learn_walk(const struct view *view, int directory, const char *path,
                     const struct walk *walk)
 {
-    size_t way, length = path_measure(path, &way);
-    if (!view->shadows || walk->touched || walk->fleeting || length == 0)
+    struct text text = text_read(path);
+    if (!view->shadows || walk->touched || walk->fleeting || text.length == 0)
         return;
-    /* With a slash at its end the whole path is the way: only if the walk went all of it, and not
-     * if it came for the name alone (WALK_NAME), or for an object of procfs. */
-    if (way < length || (!walk->missing && S_ISDIR(walk->status.st_mode)))
-        way_learn(way_number(view, WAY_DIRECTORY, directory, path, way));
+    if (way_walked(walk, &text, !walk->missing) > 0)
+        way_learn(way_number(view, WAY_DIRECTORY, directory, path, text.way));
     if ((walk->options & WALK_FOLLOW) && !walk->missing)
-        way_learn(way_number(view, WAY_FOLLOWED, directory, path, length));
+        way_learn(way_number(view, WAY_FOLLOWED, directory, path, text.length));
 }
 
 static bool text_ends(const char *text, size_t length, const char *end, size_t end_length)
@@ -354,12 +478,13 @@ static bool text_ends(const char *text, size_t length, const char *end, size_t e
 void way_teach(const struct view *view, const char *path, const char *whole,
                const struct walk *walk, bool found)
 {
-    size_t way, length = path_measure(path, &way);
+    struct text text = text_read(path);
+    size_t length = text.length, way = way_walked(walk, &text, found);
     bool direct = text_equal(walk->host, walk->host_length, whole, text_length(whole));
     bool follow = (walk->options & WALK_FOLLOW) != 0;
     if (walk->touched || walk->fleeting || length == 0)
         return;
-    if (way > 0 && (way < length || (found && S_ISDIR(walk->status.st_mode)))) {
+    if (way > 0) {
         way_learn(way_number(view, WAY_DIRECTORY, AT_FDCWD, path, way));
         if (direct)
             way_learn(way_number(view, WAY_DIRECT, AT_FDCWD, path, way));
@@ -387,35 +512,62 @@ void way_teach_name(const struct view *view, char *path, size_t length, bool fol
     way_learn(way_number(view, WAY_DIRECT, AT_FDCWD, path, length + 1));
 }
 
+/* Of what begins with a dot: whether it is ".", ".." or the reserved root's name. */
+static bool last_is_odd(const char *last, size_t length)
+{
+    return length == 1 || (length == 2 && last[1] == '.') ||
+           text_equal(last, length, RESERVED_ROOT + 1, sizeof RESERVED_ROOT - 2);
+}
+
 bool way_is_clear(const struct view *view, int directory, const char *path)
 {
-    size_t way, length = path_measure(path, &way);
-    const char *last = path + way;
-    if (way == length || last[0] == '.' || table_names(view->table, last, length - way))
+    struct text text = text_read(path);
+    const char *last = path + text.way;
+    size_t length = text.length - text.way;
+    if (view->table == NULL || length == 0 || (last[0] == '.' && last_is_odd(last, length)) ||
+        table_names(view->table, last, length))
         return false;
-    return way == 0 || way_is_known(way_number(view, WAY_DIRECTORY, directory, path, way));
+    return text.way == 0 ||
+           way_is_younger(number_of(view, WAY_DIRECTORY, directory, path[0] == '/', text.number),
+                          view->taught ? WAY_LIFETIME_TAUGHT : WAY_LIFETIME);
+}
+
+/* By what the way to the last component is known. A last component that some entry is called by is
+ * this entry or not by the directory's name. The text has told that it is not: of a way that is its
+ * own name and of no other. */
+static uint64_t plain_number(const struct view *view, int directory, const char *path,
+                             const struct text *text)
+{
+    bool named =
+        view->table != NULL && table_names(view->table, path + text->way, text->length - text->way);
+    return number_of(view, named ? WAY_DIRECT : WAY_DIRECTORY, directory, path[0] == '/',
+                     text->number);
 }
 
 bool way_is_plain(const struct view *view, int directory, const char *path)
 {
     char parent[512];
-    size_t end, length = path_measure(path, &end);
-    if (end >= sizeof parent)
+    struct text text = text_read(path);
+    if (text.way >= sizeof parent)
         return false;
-    if (end == 0)
+    if (text.way == 0)
         return true;
-    /* A last component that some entry is called by is this entry or not by the directory's name.
-     * The text has told that it is not: of a way that is its own name and of no other. */
-    bool named = view->table != NULL && table_names(view->table, path + end, length - end);
-    uint64_t number = way_number(view, named ? WAY_DIRECT : WAY_DIRECTORY, directory, path, end);
+    uint64_t number = plain_number(view, directory, path, &text);
     if (way_is_known(number))
         return true;
-    bytes_copy(parent, path, end);
-    parent[end] = '\0';
+    bytes_copy(parent, path, text.way);
+    parent[text.way] = '\0';
     if (path_is_direct(directory, parent, true) != 1)
         return false;
     way_learn(number);
     return true;
+}
+
+void way_learn_direct(const struct view *view, int directory, const char *path)
+{
+    struct text text = text_read(path);
+    if (text.way > 0)
+        way_learn(plain_number(view, directory, path, &text));
 }
 
 bool way_starts_plain(const struct view *view, int directory)
@@ -440,9 +592,20 @@ bool way_starts_present(const struct view *view, int directory)
     return true;
 }
 
+static uint64_t target_number(const struct view *view, int directory, const char *path)
+{
+    return way_number(view, WAY_FOLLOWED, directory, path, text_read(path).length);
+}
+
+bool target_is_known(const struct view *view, int directory, const char *path)
+{
+    return way_is_younger(target_number(view, directory, path),
+                          view->taught ? WAY_LIFETIME_TAUGHT : WAY_LIFETIME);
+}
+
 bool target_is_plain(const struct view *view, int directory, const char *path)
 {
-    uint64_t number = way_number(view, WAY_FOLLOWED, directory, path, text_length(path));
+    uint64_t number = target_number(view, directory, path);
     if (way_is_known(number))
         return true;
     struct stat status;
@@ -488,6 +651,6 @@ void ways_world_changed(void)
 {
     /* A thread that has its own, or a vfork child: the others stay in theirs. */
     if (memory.apart || (int)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0) != memory.process)
-        __atomic_store_n(&memory.worlds, true, __ATOMIC_RELEASE);
-    __atomic_store_n(&memory.world, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&memory.worlds, true, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&memory.world, 0, __ATOMIC_SEQ_CST);
 }

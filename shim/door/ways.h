@@ -39,9 +39,6 @@ static inline uint64_t time_stamp(void)
  * had. A confined program may only read it. */
 char *shared_get(void) HIDDEN;
 
-/* Note in a view what ways are known by at this moment. */
-void ways_view(struct view *view) HIDDEN;
-
 /* What the way is remembered by. `length` of `path` is what counts. 0: it can't be remembered. */
 uint64_t way_number(const struct view *view, enum way_kind kind, int directory, const char *path,
                     size_t length) HIDDEN;
@@ -66,6 +63,10 @@ void way_teach_name(const struct view *view, char *path, size_t length, bool fol
  */
 void way_learn_directory(const struct view *view, int directory, const char *path) HIDDEN;
 
+/* The kernel said that no symlink is on the way of `path`, which has been compared with the table
+ * (text_find). */
+void way_learn_direct(const struct view *view, int directory, const char *path) HIDDEN;
+
 /* Whether it is known already that the way is plain, and nothing in the table is called like the
  * last component. False: it is not known. */
 bool way_is_clear(const struct view *view, int directory, const char *path) HIDDEN;
@@ -76,6 +77,9 @@ bool way_is_plain(const struct view *view, int directory, const char *path) HIDD
 bool way_starts_plain(const struct view *view, int directory) HIDDEN;
 /* Whether the directory that a relative path starts from was not removed, as placeholders are. */
 bool way_starts_present(const struct view *view, int directory) HIDDEN;
+/* Whether it is known already that the whole path, a symlink at its end followed, is plain, and
+ * with that no name of the table's. */
+bool target_is_known(const struct view *view, int directory, const char *path) HIDDEN;
 /* The same of the whole path, a symlink at its end followed. */
 bool target_is_plain(const struct view *view, int directory, const char *path) HIDDEN;
 

@@ -33,32 +33,25 @@ shim_entry:
     .cfi_offset rbp, -144
     mov %rsp, %rbp
     .cfi_def_cfa_register rbp
-    /* The kernel keeps every register but rax, rcx and r11: so do we. r9 last, as the seventh
-     * argument of the C function lies on the stack. */
-    push %rdi
-    push %rsi
-    push %rdx
-    push %r10
-    push %r8
-    push %r9
     and $-16, %rsp
-    sub $8, %rsp
+    /* The kernel keeps every register but rax, rcx and r11: so do we. Pushed so that they lie as
+     * the array of arguments that the dispatcher reads. */
     push %r9
-    mov %r8, %r9
-    mov %r10, %r8
-    mov %rdx, %rcx
-    mov %rsi, %rdx
-    mov %rdi, %rsi
+    push %r8
+    push %r10
+    push %rdx
+    push %rsi
+    push %rdi
     mov %rax, %rdi
+    mov %rsp, %rsi
     call shim_dispatch
-    lea -48(%rbp), %rsp
-    pop %r9
-    pop %r8
-    pop %r10
-    pop %rdx
-    pop %rsi
     pop %rdi
-    pop %rbp
+    pop %rsi
+    pop %rdx
+    pop %r10
+    pop %r8
+    pop %r9
+    leave
     .cfi_def_cfa rsp, 136
     .cfi_restore rbp
     pop %rcx
