@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -168,15 +167,18 @@ static bool caller_is_linker(const struct worker *worker)
 
 /* Who is confined puts the copy where we look for it. What it says by that of its own descriptor is
  * for itself alone; but it must be the copy, as programs have others there. */
-static long handed_there(const struct worker *worker)
+static long handed_there(struct worker *worker)
 {
     struct stat status;
-    char link[64];
+    /* procfs would make its names for the new process first. */
+    int file = (int)client_descriptor(&worker->client, HANDOVER_PLACE);
+    bool same;
 
-    snprintf(link, sizeof link, "%s/fd/%d", worker->client.process, HANDOVER_PLACE);
-    return stat(link, &status) == 0 && status.st_dev == copy.device && status.st_ino == copy.inode
-               ? HANDOVER_PLACE
-               : -1;
+    if (file < 0)
+        return -1;
+    same = fstat(file, &status) == 0 && status.st_dev == copy.device && status.st_ino == copy.inode;
+    close(file);
+    return same ? HANDOVER_PLACE : -1;
 }
 
 static void copy_ask(const struct worker *worker)
