@@ -57,7 +57,9 @@ for ((round = 0; round < rounds; round++)); do
     under 'git clone, commit, log' bash -c 'set -e; git clone -q source clone; cd clone; for i in 1 2 3 4 5; do echo $i >>new; git add new; git -c user.name=S -c user.email=s@e commit -q -m $i; done; test $(git log --oneline | wc -l) = 6; git fsck --no-progress; git status --short'
     under 'cp -a out of the archive' bash -c 'for i in 1 2 3; do rm -rf copied && cp -a node/source copied || exit 1; done'
     check 'the copy is whole' diff -r --no-dereference -x .git source copied
-    under 'find, diff -r, tar in the archive' bash -c 'for i in 1 2 3; do find node -type f | wc -l >count && diff -r --no-dereference -x .git node/source source && tar cf /dev/null node || exit 1; done'
+    # Not tar of the node itself: between two lives of its translator fs tells of it, and knows no times of
+    # the archive's. tar would say that it has changed.
+    under 'find, diff -r, tar in the archive' bash -c 'for i in 1 2 3; do find node -type f | wc -l >count && diff -r --no-dereference -x .git node/source source && tar cf /dev/null node/source || exit 1; done'
     under 'gcc of files in the archive' bash -c 'for i in 1 2 3 4 5 6 7 8; do gcc -Inode/source/project/include -c -o x.o node/source/project/src/part_$i.c || exit 1; done'
     under 'curl downloads' bash -c '
         python3 -u -m http.server --bind 127.0.0.1 0 >server.log 2>&1 & server=$!
