@@ -321,8 +321,6 @@ static int listening_open(struct listening *listening, const struct serving *ser
     listening->ending = ending_watch(serving->listener);
     if (listening->ending < 0)
         return errno;
-    /* EINVAL before Linux 6.6: answers are dearer then, and the same. */
-    worker_wake_here(serving->listener, true);
     ev_io_init(&listening->ended, listener_ended, listening->ending, EV_READ);
     ev_io_init(&listening->said, words_arrived, listening->words[0], EV_READ);
     ev_timer_init(&listening->busy, busy_due, BUSY_SECONDS, 0);

@@ -9,14 +9,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1
-#endif
-
 #include "servers/trap/confine.h"
 #include "servers/trap/credentials.h"
 #include "servers/trap/identity.h"
+#include "servers/trap/placement.h"
 #include "shim/door/ways.h"
 
 /* A call that so many workers died of is not tried again. */
@@ -202,17 +198,12 @@ static bool listener_ended(const struct worker *worker)
     return poll(&watched, 1, 0) == 1 && (watched.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
-void worker_wake_here(int listener, bool here)
-{
-    unsigned long flags = here ? SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP : 0;
-
-    ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
-}
-
 int worker_run(struct worker *worker)
 {
     struct slot *slot = worker->slot;
+    struct placement placement;
 
+    placement_begin(&placement, worker->listener);
     identity_begin();
     the_shim.teaches = worker->policy != NULL;
     if (the_shim.teaches)
@@ -237,14 +228,8 @@ int worker_run(struct worker *worker)
                 return 0;
             continue;
         }
-        /* Who had to wait asked from another processor, which may be idle by now: it goes on
-         * there, and not behind the one that was answered just before. */
-        bool waited = time_stamp() - before < WAITED_TICKS;
+        placement_note(&placement, time_stamp() - before < WAITED_TICKS);
         busy_tell(worker);
-        if (waited)
-            worker_wake_here(worker->listener, false);
         slot_answer(worker);
-        if (waited)
-            worker_wake_here(worker->listener, true);
     }
 }

@@ -45,9 +45,6 @@ struct worker {
 /* Ends a worker whose main is gone. Not SIGKILL: see descriptor_send. */
 #define WORKER_END_SIGNAL SIGTERM
 
-/* Whether who waits at the other end is woken on the processor of who wakes it, as far as the
- * kernel can (Linux 6.6). */
-void worker_wake_here(int listener, bool here);
 /* Serve until the listener ends; the exit status. */
 int worker_run(struct worker *worker);
 
