@@ -36,17 +36,18 @@ static int64_t now_ms(void)
 
 void placement_begin(struct placement *placement, int listener)
 {
-    placement->listener = listener;
-    placement->crowded_until = 0;
+    *placement = (struct placement){.listener = listener};
     wake_here(placement, true);
 }
 
-void placement_note(struct placement *placement, bool waited)
+void placement_note(struct placement *placement, pid_t caller, bool waited)
 {
     int64_t now = now_ms();
 
-    if (waited)
+    /* One that is alone may ask again before the worker is done with its last call. */
+    if (waited && caller != placement->last)
         placement->crowded_until = now + CROWDED_MS;
+    placement->last = caller;
     if (placement->here != (now >= placement->crowded_until))
         wake_here(placement, !placement->here);
 }

@@ -4,16 +4,18 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct placement {
     int listener;
     bool here;             /* on the processor of who wakes */
+    pid_t last;            /* who asked */
     int64_t crowded_until; /* ms */
 };
 
 void placement_begin(struct placement *placement, int listener);
 
-/* A call is about to be answered; `waited`: its caller had to wait for the worker. */
-void placement_note(struct placement *placement, bool waited);
+/* This thread's call is about to be answered; `waited`: it was there before the worker was. */
+void placement_note(struct placement *placement, pid_t caller, bool waited);
 
 #endif

@@ -228,7 +228,8 @@ int worker_run(struct worker *worker)
                 return 0;
             continue;
         }
-        placement_note(&placement, time_stamp() - before < WAITED_TICKS);
+        placement_note(&placement, (pid_t)slot->notification.pid,
+                       time_stamp() - before < WAITED_TICKS);
         busy_tell(worker);
         slot_answer(worker);
     }
