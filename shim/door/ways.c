@@ -218,6 +218,9 @@ static __attribute__((noinline)) uint64_t word_read_split(const char *text)
     const size_t skipped = (uintptr_t)text % sizeof(uint64_t);
     const uint64_t *at = (const uint64_t *)(const void *)(text - skipped);
     uint64_t word = *at >> (8 * skipped);
+    /* The first of a page, to which the step from the last of the page before leads. */
+    if (skipped == 0)
+        return word;
     for (size_t i = 0; i < sizeof word - skipped; i++)
         if ((unsigned char)(word >> (8 * i)) == 0)
             return word;

@@ -126,6 +126,17 @@ known 'a mount point is renamed' "$(request stat "$WORK/link/plain")" "$(request
 check 'it is where it was' test -d place/bound
 session_stop
 
+# Wherever the text of a path lies. The two names differ by a letter whose bits the eighth behind it has.
+plain=aoooooooooooooooooooooooo
+bound=hoooooooooooooooooooooooo
+mkdir place/$plain place/$bound
+echo host | tee place/$plain/file >place/$bound/file
+check 'a program with paths at the end of a page builds' cc -O1 -Wall -o crossing "$SOURCE/tests/session/programs/crossing.c"
+session_start
+check 'one of two folders is bound over' hirsel bind --session t "$WORK/inside" "$WORK/place/$bound"
+check 'a path may lie across the end of a page' in_session ./crossing "$WORK/place/$plain/file" "$WORK/place/$bound/file"
+session_stop
+
 # A node is a node to who opens the name itself, too, whatever way leads there; also where nothing is
 # shadowed.
 mkdir nodes
