@@ -135,6 +135,7 @@ check 'a program with paths at the end of a page builds' cc -O1 -Wall -o crossin
 session_start
 check 'one of two folders is bound over' hirsel bind --session t "$WORK/inside" "$WORK/place/$bound"
 check 'a path may lie across the end of a page' in_session ./crossing "$WORK/place/$plain/file" "$WORK/place/$bound/file"
+check 'and valgrind finds nothing behind its end' hirsel run --session t --no-trap -- valgrind -q --error-exitcode=9 ./crossing "$WORK/place/$plain" "$WORK/place/$bound"
 session_stop
 
 # A node is a node to who opens the name itself, too, whatever way leads there; also where nothing is
