@@ -114,8 +114,12 @@ check 'and no longer when it has ended' await 5 complete
 # ps, kill, log.
 hirsel run --session work -- sh -c 'exec sleep 1000' &
 sleeper=$!
-if await 10 bash -c 'hirsel ps --session work | grep -q "sleep 1000"'; then ok 'ps shows a program'; else not_ok 'ps shows a program'; fi
-pid=$(hirsel ps --session work | awk '/sleep 1000/ && $1 ~ /^[0-9]+$/ { print $1; exit }')
+# In the middle of an exec it has no words: one look must tell both.
+sleeper_found() {
+    pid=$(hirsel ps --session work | awk '/sleep 1000/ && $1 ~ /^[0-9]+$/ { print $1; exit }')
+    [[ -n $pid ]]
+}
+check 'ps shows a program' await 10 sleeper_found
 status_is 'kill of a stranger' 1 hirsel kill --session work $$
 check "a signal that is none is called so" bash -c "hirsel kill --session work -FOO 1 2>&1 | grep -q \"'FOO' is no signal\""
 check 'kill' hirsel kill --session work "${pid:-none}"
