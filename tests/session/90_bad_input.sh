@@ -203,24 +203,21 @@ check 'servers with 40 descriptors: 1,000 connections held at once' timeout 90 p
 prints 'and all is served after it' "$(seq 100)" hirsel run --session few -- cat few.node/tree/file
 # The kernel holds what all of the user's processes have in flight against these servers' limit of 40
 # (ETOOMANYREFS): they wait for it.
-python3 -c '
-import array, socket, time
+# flight_start FILE: 60 for two seconds, from when FILE is there; $flight ends with them.
+flight_start() {
+    python3 -c '
+import array, socket, sys, time
 one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 60))])
-open("flying", "w").close()
-time.sleep(2)' &
-flight=$!
-await 10 test -e flying
+open(sys.argv[1], "w").close()
+time.sleep(2)' "$1" &
+    flight=$!
+    await 10 test -e "$1"
+}
+flight_start flying
 prints 'and while others have more descriptors in flight than they may have' "$(seq 100)" hirsel run --session few -- cat few.node/tree/file
 wait $flight
-python3 -c '
-import array, socket, time
-one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 60))])
-open("flying.again", "w").close()
-time.sleep(2)' &
-flight=$!
-await test -e flying.again
+flight_start flying.again
 prints 'nor is the start of a program lost that may have few' started timeout 60 bash -c 'ulimit -Sn 40 && exec hirsel run --session few -- echo started'
 wait $flight
 check 'stop' hirsel stop few
