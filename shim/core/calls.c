@@ -34,6 +34,10 @@
     ROW(SYS_setns, CALL_UNSHARE, VERB_NONE, 0, -1, -1, -1, -1, -1)                                 \
     ROW(SYS_chroot, CALL_ROOT, VERB_CHROOT, 0, -1, 0, -1, -1, -1)                                  \
     ROW(SYS_fcntl, CALL_CONTROL, VERB_NONE, 0, 0, -1, -1, -1, -1)                                  \
+    ROW(SYS_close, CALL_CLOSE, VERB_NONE, 0, 0, -1, -1, -1, -1)                                    \
+    ROW(SYS_close_range, CALL_CLOSE, VERB_NONE, 0, -1, -1, -1, -1, -1)                             \
+    ROW(SYS_dup2, CALL_CLOSE, VERB_NONE, 0, 1, -1, -1, -1, -1)                                     \
+    ROW(SYS_dup3, CALL_CLOSE, VERB_NONE, 0, 1, -1, -1, -1, -1)                                     \
     ROW(SYS_getcwd, CALL_GETCWD, VERB_NONE, 0, -1, -1, -1, -1, -1)                                 \
     ROW(SYS_getdents64, CALL_LIST, VERB_NONE, 0, 0, -1, -1, -1, -1)                                \
     ROW(SYS_inotify_add_watch, CALL_PATH, VERB_WATCH, 0, -1, 1, -1, -1, -1)                        \

@@ -21,6 +21,7 @@ enum call_kind {
     CALL_LIST,    /* getdents, getdents64 */
     CALL_SOCKET,  /* socket addresses */
     CALL_CONTROL, /* fcntl: its locks go with any descriptor of the file */
+    CALL_CLOSE,   /* a descriptor's number is free for another file */
 };
 
 enum call_verb {

@@ -27,6 +27,8 @@ __attribute__((used)) long shim_dispatch(long number, const long arguments[6])
         return list_call(number, arguments);
     case CALL_CONTROL:
         return control_call(number, arguments);
+    case CALL_CLOSE:
+        return close_call(number, arguments);
     case CALL_SOCKET:
         return socket_call(number, arguments);
     default:

@@ -171,6 +171,7 @@ long fstat_call(long number, const long arguments[6]) HIDDEN;
 long fstatfs_call(long number, const long arguments[6]) HIDDEN;
 long getcwd_call(long number, const long arguments[6]) HIDDEN;
 long list_call(long number, const long arguments[6]) HIDDEN;
+long close_call(long number, const long arguments[6]) HIDDEN;
 long socket_call(long number, const long arguments[6]) HIDDEN;
 
 /* ---- slow.c: by the walk ---- */
@@ -187,6 +188,14 @@ bool call_follows(long number, const long arguments[6]) HIDDEN;
  * 1: unchanged, the kernel's own walk is right; or -errno. A virtual file is opened, and its
  * backing file is the host path. `name` (may be NULL, PATH_LIMIT bytes): its session name. */
 long path_to_host(int directory, const char *path, unsigned options, char *host, char *name) HIDDEN;
+
+/* ---- list.c ---- */
+/* The kernel gave this status of a descriptor: a listing of it begins with the same question. */
+void list_prepare(int descriptor, const struct stat *status) HIDDEN;
+/* Threads of this process may have descriptors of their own from now on. */
+void list_part(void) HIDDEN;
+/* Another file comes to this descriptor's number. */
+void list_forget(int descriptor) HIDDEN;
 
 /* ---- identity.c ---- */
 /* Write a status for stat, fstat, newfstatat (statx: false) or statx to the program. */

@@ -74,6 +74,8 @@ long fstat_call(long number, const long arguments[6])
 {
     struct stat *status = (struct stat *)arguments[1];
     long result = call_plain(number, arguments);
+    if (result == 0)
+        list_prepare((int)arguments[0], status);
     if (result != 0 || !S_ISDIR(status->st_mode) || status->st_nlink != 0 ||
         !__atomic_load_n(&the_shim.core.header->placeholders, __ATOMIC_RELAXED))
         return result;

@@ -123,15 +123,94 @@ struct listing {
  * has, the directory's name tells: that by which a walk from this descriptor begins. Two names may
  * lead to one directory, a bind's and its target's, and what the table says of names below one of
  * them says nothing of the other. */
-static bool table_knows(const struct space_snapshot *table, int directory)
+static bool table_knows(const struct space_snapshot *table, const struct stat *status)
 {
-    struct stat status;
-    if (table == NULL || system_call(SYS_fstat, directory, (long)&status, 0, 0, 0, 0) != 0)
-        return false;
     const struct space_entry *entries = table_entries(table);
     for (uint32_t i = 0; i < table->count; i++)
-        if (entries[i].parent_inode == status.st_ino && entries[i].parent_device == status.st_dev)
+        if (entries[i].parent_inode == status->st_ino &&
+            entries[i].parent_device == status->st_dev)
             return true;
+    return false;
+}
+
+/* ---- what is known of a descriptor ---- */
+
+/* Descriptors of directories in which a table has no names, most listings', are remembered until
+ * they are closed, so that the pieces of a listing are not each preceded by a look: opendir has
+ * looked already, and the last piece is always an empty one. */
+enum { DIRECTORIES = 16, TABLE_SMALL = 64 };
+
+static struct {
+    uint64_t plain[DIRECTORIES]; /* by the descriptor's number; what directory_word says */
+    bool apart;                  /* threads may have descriptors of their own */
+} memory IN_DATA;
+
+static uint64_t directory_word(int descriptor, uint64_t generation)
+{
+    return generation << 32 | (uint32_t)descriptor | (uint64_t)1 << 31;
+}
+
+static uint64_t *directory_place(int descriptor)
+{
+    return &memory.plain[(unsigned)descriptor % DIRECTORIES];
+}
+
+static bool directory_is_known(int descriptor, uint64_t generation)
+{
+    return __atomic_load_n(directory_place(descriptor), __ATOMIC_RELAXED) ==
+           directory_word(descriptor, generation);
+}
+
+static void directory_learn(int descriptor, uint64_t generation)
+{
+    if (!the_shim.teaches && !memory.apart)
+        __atomic_store_n(directory_place(descriptor), directory_word(descriptor, generation),
+                         __ATOMIC_RELAXED);
+}
+
+void list_prepare(int descriptor, const struct stat *status)
+{
+    struct view view;
+    if (descriptor < 0 || !S_ISDIR(status->st_mode))
+        return;
+    view = view_get();
+    if (view.table != NULL && view.table->count <= TABLE_SMALL && !table_knows(view.table, status))
+        directory_learn(descriptor, view.generation);
+}
+
+void list_forget(int descriptor)
+{
+    if (descriptor >= 0 && __atomic_load_n(directory_place(descriptor), __ATOMIC_RELAXED) != 0)
+        __atomic_store_n(directory_place(descriptor), 0, __ATOMIC_RELAXED);
+}
+
+void list_part(void)
+{
+    memory.apart = true;
+    bytes_clear(memory.plain, sizeof memory.plain);
+}
+
+/* What the kernel closes here another file takes the number of later, by calls of many kinds. */
+long close_call(long number, const long arguments[6])
+{
+    if (number == SYS_close_range)
+        for (int i = 0; i < DIRECTORIES; i++)
+            list_forget(i);
+    else
+        list_forget((int)arguments[call_shapes[number].directory]);
+    return call_plain(number, arguments);
+}
+
+/* Whether the table may have names in this directory. */
+static bool may_have_names(const struct view *view, int directory)
+{
+    struct stat status;
+    if (view->table == NULL || directory_is_known(directory, view->generation) ||
+        system_call(SYS_fstat, directory, (long)&status, 0, 0, 0, 0) != 0)
+        return false;
+    if (table_knows(view->table, &status))
+        return true;
+    directory_learn(directory, view->generation);
     return false;
 }
 
@@ -277,7 +356,7 @@ long list_call(long number, const long arguments[6])
     size_t size = (size_t)(unsigned)arguments[2];
     struct view view = view_get();
     long result;
-    if (table_knows(view.table, directory)) {
+    if (may_have_names(&view, directory)) {
         struct hold hold;
         struct walk *walk = scratch_take(&hold, sizeof *walk);
         struct listing listing = {.directory = directory, .table = view.table, .walk = walk};

@@ -233,6 +233,8 @@ long fchdir_call(long number, const long arguments[6])
 long unshare_call(long number, const long arguments[6])
 {
     /* The kernel parts the directories with any of these. */
+    if (number == SYS_unshare && (arguments[0] & CLONE_FILES))
+        list_part();
     if (number == SYS_setns || (arguments[0] & (CLONE_FS | CLONE_NEWNS | CLONE_NEWUSER)))
         ways_parted();
     long result = call_plain(number, arguments);
@@ -244,8 +246,11 @@ long unshare_call(long number, const long arguments[6])
 long path_call(long number, const long arguments[6])
 {
     const struct call_shape *shape = &call_shapes[number];
-    if (shape->verb == VERB_OPEN)
-        return open_call(number, arguments);
+    if (shape->verb == VERB_OPEN) {
+        long descriptor = open_call(number, arguments);
+        list_forget((int)descriptor);
+        return descriptor;
+    }
     const char *path = (const char *)arguments[shape->path];
     int directory = shape->directory >= 0 ? (int)arguments[shape->directory] : AT_FDCWD;
     if (path == NULL)
@@ -269,6 +274,8 @@ long path_call(long number, const long arguments[6])
         if (result < 0 && result != -ENOENT && result != -ELOOP)
             return result;
         if (path[0] == '\0') {
+            if (result == 0 && number == SYS_newfstatat)
+                list_prepare(directory, status_of(number, arguments, shape));
             if (result == 0 && shape->verb == VERB_STAT)
                 return path_review(number, arguments, shape, directory, path, result);
             return result;
