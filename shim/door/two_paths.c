@@ -311,8 +311,6 @@ static bool name_is_doubtful(const struct view *view, int directory, const char 
         return true;
     /* Binds have borders that the kernel does not see; symlinks may lead behind them, and into
      * what is shadowed. */
-    if (view->places && path[0] != '/' && !start_is_plain(view->table, directory))
-        return true;
     if (path[0] != '/' && view->places && !way_starts_plain(view, directory))
         return true;
     return (view->shadows || view->places) && !way_is_plain(view, directory, path);
