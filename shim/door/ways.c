@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <linux/stat.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,6 +16,9 @@ enum { WAYS = 128 };
 
 /* In ticks of the time stamp counter: 80 ms at 3.3 GHz. A bound, not a clock. */
 #define WAY_LIFETIME (1ull << 28)
+/* STATX_MNT_ID_UNIQUE, which older headers do not have. */
+#define MOUNT_NUMBER 0x4000u
+
 /* Of what was taught, 10 s: to learn it anew a confined program has to ask. */
 #define WAY_LIFETIME_TAUGHT (1ull << 35)
 
@@ -77,14 +81,24 @@ static uint64_t identity_hash(uint64_t hash, const char *path)
     return mix(mix(hash ^ status.st_ino) ^ status.st_dev);
 }
 
+/* The root, and the mount name space by the mount that the root is on: no two have one in common,
+ * and its number does not come again (since Linux 6.8). */
+static uint64_t root_hash(void)
+{
+    struct statx root;
+    if (lane_call(SYS_statx, AT_FDCWD, (long)"/", 0, STATX_INO | MOUNT_NUMBER, (long)&root) == 0 &&
+        (root.stx_mask & MOUNT_NUMBER))
+        return mix(mix(root.stx_ino) ^ root.stx_mnt_id);
+    uint64_t hash = identity_hash(1, "/");
+    return hash == 0 ? 0 : identity_hash(hash, "/proc/self/ns/mnt");
+}
+
 /* 0: absolute ways are not to be remembered. */
 static __attribute__((noinline)) uint64_t world_find(void)
 {
     if (__atomic_load_n(&memory.worlds, __ATOMIC_SEQ_CST))
         return 0;
-    uint64_t world = identity_hash(1, "/");
-    if (world != 0)
-        world = identity_hash(world, "/proc/self/ns/mnt");
+    uint64_t world = root_hash();
     __atomic_store_n(&memory.world, world, __ATOMIC_SEQ_CST);
     /* Another thread may have left meanwhile, and have wiped what was not there yet. */
     if (!__atomic_load_n(&memory.worlds, __ATOMIC_SEQ_CST))
@@ -652,6 +666,11 @@ static bool is_watched(void)
                      : "a"(request)
                      : "cc", "memory");
     return answer != 0;
+}
+
+bool text_is_watched(void)
+{
+    return memory.watched;
 }
 
 void ways_start(void)
