@@ -128,6 +128,43 @@ elif case == "change":
     stay = [n for n in names if not n.startswith(b"go")]
     assert sorted(n for n in found if not n.startswith((b"go", b"come"))) == stay
     assert len(set(found)) == len(found)
+elif case == "numbers":
+    # A descriptor's number is one directory's and then another's, read to its middle or not at all.
+    plain = sys.argv[3]
+
+    def take(how):
+        """The directory at the number of one without names of the table, which was listed."""
+        number = os.open(plain, os.O_RDONLY | os.O_DIRECTORY)
+        os.fstat(number)
+        assert {e[0] for e in whole(number, 4096)} >= {b".", b".."}
+        if how == "dup2":
+            os.dup2(descriptor, number)
+        elif how == "dup3":
+            assert libc.dup3(descriptor, number, 0) == number
+        else:
+            {"close": lambda: os.close(number), "range": lambda: libc.close_range(number, number, 0)}[how]()
+            taken = os.dup(descriptor) if how == "close" else os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            assert taken == number
+        return number
+
+    for how in ("dup2", "dup3", "close", "range"):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        number = take(how)
+        assert sorted(e[0] for e in whole(number, 4096)) == names, how
+        os.close(number)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        found = piece(descriptor, 300)
+        if how != "range":
+            number = take(how)
+            found += whole(number, 4096)
+            assert sorted(e[0] for e in found) == names, how
+            os.close(number)
+    # And the name space changes between two pieces.
+    number = os.open(plain, os.O_RDONLY | os.O_DIRECTORY)
+    found = piece(number, 64)
+    subprocess.run(["hirsel", "bind", "--symlink", "x", f"{plain}/new"], check=True)
+    found += whole(number, 64)
+    assert b"new" in [e[0] for e in found], found
 elif case == "agree":
     # A listing and a look at what it lists are of one mind.
     kinds = {4: 0o040000, 8: 0o100000, 10: 0o120000}
@@ -166,6 +203,9 @@ in_session hirsel settrans -c many/record hello
 check 'types and inode numbers agree with stat' listing agree many
 in_session sh -c 'for i in $(seq -w 0 39); do hirsel bind --symlink x many/go$i; done'
 check 'names come and go while they are listed' listing change "$WORK/many"
+mkdir plain
+touch plain/{1..9}
+check "a descriptor's number is another directory's later" listing numbers "$WORK/many" "$WORK/plain"
 touch many/later
 in_session hirsel bind --symlink x many/before
 touch many/before
