@@ -52,7 +52,7 @@ struct look {
     const struct view *view;
     int directory;
     const char *path;
-    bool follow;
+    bool clear;  /* the way is known to be plain: way_is_clear */
     bool file;   /* `descriptor` is of a file, not of a directory */
     bool denied; /* something is there that may not be opened */
     long descriptor;
@@ -64,10 +64,8 @@ static bool look_knows(const struct look *look, enum way_kind kind)
         way_number(look->view, kind, look->directory, look->path, text_length(look->path)));
 }
 
-static void look_end(struct look *look)
+static void look_close(const struct look *look)
 {
-    if (look->descriptor < 0)
-        return;
     if (look->file && !memory.locks && is_locked(look->descriptor))
         memory.locks = true;
     /* What is locked stays open, once: from now on nothing is looked at in this way. */
@@ -75,9 +73,10 @@ static void look_end(struct look *look)
         system_call(SYS_close, look->descriptor, 0, 0, 0, 0, 0);
 }
 
-static void look_end_counted(struct look *look)
+static void look_end(const struct look *look)
 {
-    look_end(look);
+    if (look->descriptor >= 0)
+        look_close(look);
     if (look->file)
         __atomic_sub_fetch(&memory.looks, 1, __ATOMIC_SEQ_CST);
 }
@@ -90,7 +89,7 @@ static long look_begin(struct look *look)
 
     look->descriptor = -1;
     look->file = look->denied = false;
-    if (!way_is_plain(look->view, look->directory, look->path))
+    if (!look->clear && !way_is_plain(look->view, look->directory, look->path))
         return -EAGAIN;
     if (look_knows(look, WAY_FILE)) {
         look->file = true;
@@ -180,8 +179,10 @@ long taught_call(long number, const long arguments[6])
     struct look look = {.view = &view, .directory = directory, .path = path};
     long result;
 
-    if (!flags_are_usual(number, arguments) || path_check(path) < 0 || path[0] == '\0' ||
-        text_find(view.table, directory, path) == TEXT_TABLE)
+    if (!flags_are_usual(number, arguments) || path_check(path) < 0 || path[0] == '\0')
+        return call_asked(number, arguments);
+    look.clear = way_is_clear(&view, directory, path);
+    if (!look.clear && text_find(view.table, directory, path) == TEXT_TABLE)
         return call_asked(number, arguments);
     if (shape->verb != VERB_READLINK || (int)arguments[shape->path + 2] > 0) {
         result = look_begin(&look);
@@ -189,7 +190,7 @@ long taught_call(long number, const long arguments[6])
             result = look.descriptor < 0 ? -ENOENT : look_answer(&look, number, arguments);
         else if (shape->verb == VERB_READLINK && is_no_link(&look))
             result = -EINVAL;
-        look_end_counted(&look);
+        look_end(&look);
         if (result != -EAGAIN)
             return result;
     }
