@@ -147,10 +147,10 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
     if (!clear && text_find(view->table, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
     if (result < 0) {
-        if (result == -ELOOP || missing_is_doubtful(view, directory, path) ||
-            (!clear && !way_is_plain(view, directory, path)))
+        if (result == -ELOOP || missing_is_doubtful(view, directory, path))
             return path_slow(number, arguments);
-        return result;
+        long way = clear ? 1 : way_look(view, directory, path);
+        return way == 1 || way == result ? result : path_slow(number, arguments);
     }
     struct looks looks = looks_of(number, status);
     if (S_ISLNK(looks.mode) && call_follows(number, arguments)) {

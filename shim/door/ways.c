@@ -574,23 +574,25 @@ static uint64_t plain_number(const struct view *view, int directory, const char 
                      text->number);
 }
 
-bool way_is_plain(const struct view *view, int directory, const char *path)
+long way_look(const struct view *view, int directory, const char *path)
 {
     char parent[512];
     struct text text = text_read(path);
     if (text.way >= sizeof parent)
-        return false;
-    if (text.way == 0)
-        return true;
+        return -ELOOP;
+    if (text.way == 0 || (text.way == 1 && path[0] == '/'))
+        return 1;
     uint64_t number = plain_number(view, directory, path, &text);
     if (way_is_known(number))
-        return true;
+        return 1;
     bytes_copy(parent, path, text.way);
     parent[text.way] = '\0';
-    if (path_is_direct(directory, parent, true) != 1)
-        return false;
-    way_learn(number);
-    return true;
+    long direct = path_is_direct(directory, parent, true);
+    /* One that ends early is plain as far as it goes; to lead it elsewhere takes a symlink, too. Who
+     * looks for a file in a list of directories asks this of many. */
+    if (direct == 1 || direct == -ENOENT)
+        way_learn(number);
+    return direct;
 }
 
 void way_learn_direct(const struct view *view, int directory, const char *path)

@@ -70,9 +70,14 @@ void way_learn_direct(const struct view *view, int directory, const char *path) 
 /* Whether it is known already that the way is plain, and nothing in the table is called like the
  * last component. False: it is not known. */
 bool way_is_clear(const struct view *view, int directory, const char *path) HIDDEN;
-/* Whether the way to the last component is plain: by memory, else by asking the kernel. False:
- * walk slowly. The path has been compared with the table before (text_find). */
-bool way_is_plain(const struct view *view, int directory, const char *path) HIDDEN;
+/* Whether the way to the last component is plain, by memory, else by asking the kernel. 1: it is.
+ * -ENOENT, -ENOTDIR, -EACCES: it ends before that, for the session too (path_is_direct). Else: walk
+ * slowly. The path has been compared with the table before (text_find). */
+long way_look(const struct view *view, int directory, const char *path) HIDDEN;
+static inline bool way_is_plain(const struct view *view, int directory, const char *path)
+{
+    return way_look(view, directory, path) == 1;
+}
 /* Whether a relative path from here begins outside of all binds and mirrors. */
 bool way_starts_plain(const struct view *view, int directory) HIDDEN;
 /* Whether the directory that a relative path starts from was not removed, as placeholders are. */
