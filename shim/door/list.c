@@ -127,8 +127,7 @@ static bool table_knows(const struct space_snapshot *table, const struct stat *s
 {
     const struct space_entry *entries = table_entries(table);
     for (uint32_t i = 0; i < table->count; i++)
-        if (entries[i].parent_inode == status->st_ino &&
-            entries[i].parent_device == status->st_dev)
+        if (entries[i].parent_inode == status->st_ino && entries[i].parent_device == status->st_dev)
             return true;
     return false;
 }

@@ -13,7 +13,8 @@
 
 enum { PAGE = 4096 };
 
-/* symlinkat reads its first path, and fails on the empty second one before anything is looked up. */
+/* symlinkat reads its first path, and fails on the empty second one before anything is looked up.
+ */
 static long path_check_exactly(const char *path)
 {
     long result = lane_call(SYS_symlinkat, (long)path, -1, (long)"", 0, 0);

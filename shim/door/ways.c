@@ -588,8 +588,8 @@ long way_look(const struct view *view, int directory, const char *path)
     bytes_copy(parent, path, text.way);
     parent[text.way] = '\0';
     long direct = path_is_direct(directory, parent, true);
-    /* One that ends early is plain as far as it goes; to lead it elsewhere takes a symlink, too. Who
-     * looks for a file in a list of directories asks this of many. */
+    /* One that ends early is plain as far as it goes; to lead it elsewhere takes a symlink, too.
+     * Who looks for a file in a list of directories asks this of many. */
     if (direct == 1 || direct == -ENOENT)
         way_learn(number);
     return direct;

@@ -101,7 +101,8 @@ void ways_world_changed(void) HIDDEN;
 void ways_use(char *shared) HIDDEN;
 /* When the program starts. */
 void ways_start(void) HIDDEN;
-/* Whether valgrind(1) looks on, which finds fault with what is read in front of a text or behind it. */
+/* Whether valgrind(1) looks on, which finds fault with what is read in front of a text or behind
+ * it. */
 bool text_is_watched(void) HIDDEN;
 /* For the trap server: where the relative paths start whose ways it notes next, from AT_FDCWD.
  * NULL: none is noted. */
