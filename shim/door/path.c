@@ -129,6 +129,20 @@ static long path_again(long number, const long arguments[6], const struct call_s
     return path_slow(number, arguments);
 }
 
+/* Whether it is the session's answer, too, that nothing is there (`result`, -ENOENT or -ENOTDIR):
+ * the kernel went the session's way, or as far as that goes, and no symlink is at its end. */
+static bool missing_stands(const struct view *view, int directory, const char *path, bool clear,
+                           bool follow, long result)
+{
+    struct stat status;
+    if (missing_is_doubtful(view, directory, path))
+        return false;
+    long way = clear ? 1 : way_look(view, directory, path);
+    return way == result ||
+           (way == 1 && (!follow || lane_call(SYS_newfstatat, directory, (long)path, (long)&status,
+                                              AT_SYMLINK_NOFOLLOW, 0) == result));
+}
+
 /* stat where names are shadowed: lstat first, which is as quick and tells of a symlink. */
 static long shadowed_stat(long number, const long arguments[6], const struct call_shape *shape,
                           int directory, const char *path, const struct view *view)
@@ -147,10 +161,9 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
     if (!clear && text_find(view->table, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
     if (result < 0) {
-        if (result == -ELOOP || missing_is_doubtful(view, directory, path))
-            return path_slow(number, arguments);
-        long way = clear ? 1 : way_look(view, directory, path);
-        return way == 1 || way == result ? result : path_slow(number, arguments);
+        return result != -ELOOP && missing_stands(view, directory, path, clear, false, result)
+                   ? result
+                   : path_slow(number, arguments);
     }
     struct looks looks = looks_of(number, status);
     if (S_ISLNK(looks.mode) && call_follows(number, arguments)) {
@@ -208,14 +221,10 @@ static __attribute__((noinline)) long shadowed_call(long number, const long argu
     bool clear = way_is_clear(view, directory, path);
     if (!clear && text_find(view->table, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
-    if (result < 0 && error_is_doubtful(result)) {
-        if (missing_is_doubtful(view, directory, path))
-            return path_slow(number, arguments);
-        if (clear && !follow && result != -ELOOP)
-            return result;
-        long direct = path_is_direct(directory, path, follow);
-        return direct == -ENOENT || direct == -ENOTDIR ? result : path_slow(number, arguments);
-    }
+    if (result < 0 && error_is_doubtful(result))
+        return result != -ELOOP && missing_stands(view, directory, path, clear, follow, result)
+                   ? result
+                   : path_slow(number, arguments);
     if (!(follow ? target_is_plain(view, directory, path)
                  : clear || way_is_plain(view, directory, path)))
         return path_slow(number, arguments);

@@ -578,6 +578,8 @@ long path_slow(long number, const long arguments[6])
         }
         if (result == 0 && walk->resolve == 0)
             way_learn_walk(&view, directory, path, walk);
+        if (result == -ENOENT && walk->resolve == 0)
+            way_learn_end(&view, directory, path, walk);
         if (result == 0)
             result = dispatch_place(&whole->slow, number, arguments);
         if (result == -ESTALE && !the_shim.caller.foreign)

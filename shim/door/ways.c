@@ -487,16 +487,29 @@ static size_t way_walked(const struct walk *walk, const struct text *text, bool 
     return text->way < text->length || (found && S_ISDIR(walk->status.st_mode)) ? text->way : 0;
 }
 
+static bool walk_was_plain(const struct walk *walk)
+{
+    return walk->place == PLACE_HOST && !walk->touched && !walk->fleeting;
+}
+
 void way_learn_walk(const struct view *view, int directory, const char *path,
                     const struct walk *walk)
 {
     struct text text = text_read(path);
-    if (!view->shadows || walk->touched || walk->fleeting || text.length == 0)
+    if (!view->shadows || !walk_was_plain(walk) || text.length == 0)
         return;
     if (way_walked(walk, &text, !walk->missing) > 0)
         way_learn(way_number(view, WAY_DIRECTORY, directory, path, text.way));
     if ((walk->options & WALK_FOLLOW) && !walk->missing)
         way_learn(way_number(view, WAY_FOLLOWED, directory, path, text.length));
+}
+
+void way_learn_end(const struct view *view, int directory, const char *path,
+                   const struct walk *walk)
+{
+    struct text text = text_read(path);
+    if (view->shadows && walk_was_plain(walk) && text.way > 0)
+        way_learn(way_number(view, WAY_DIRECTORY, directory, path, text.way));
 }
 
 static bool text_ends(const char *text, size_t length, const char *end, size_t end_length)
@@ -512,7 +525,7 @@ void way_teach(const struct view *view, const char *path, const char *whole,
     size_t length = text.length, way = way_walked(walk, &text, found);
     bool direct = text_equal(walk->host, walk->host_length, whole, text_length(whole));
     bool follow = (walk->options & WALK_FOLLOW) != 0;
-    if (walk->touched || walk->fleeting || length == 0)
+    if (!walk_was_plain(walk) || length == 0)
         return;
     if (way > 0) {
         way_learn(way_number(view, WAY_DIRECTORY, AT_FDCWD, path, way));

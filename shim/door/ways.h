@@ -46,6 +46,9 @@ bool way_is_known(uint64_t number) HIDDEN;
 /* What a walk of this path has shown, that came to its end by the view's table. */
 void way_learn_walk(const struct view *view, int directory, const char *path,
                     const struct walk *walk) HIDDEN;
+/* The same of a walk that ended early, with -ENOENT: a way that is plain as far as it goes. */
+void way_learn_end(const struct view *view, int directory, const char *path,
+                   const struct walk *walk) HIDDEN;
 /* The same of what was taught some 80 ms ago at most. */
 bool way_is_recent(uint64_t number) HIDDEN;
 
