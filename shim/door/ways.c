@@ -504,11 +504,29 @@ void way_learn_walk(const struct view *view, int directory, const char *path,
         way_learn(way_number(view, WAY_FOLLOWED, directory, path, text.length));
 }
 
+/* Whether some component of the path's text is called as an entry is, or as the reserved root. */
+static bool text_is_named(const struct space_snapshot *table, const char *path)
+{
+    for (const char *at = path; *at != '\0';) {
+        size_t length = 0;
+        while (at[length] != '/' && at[length] != '\0')
+            length++;
+        if (length > 0 && (table_names(table, at, length) ||
+                           text_equal(at, length, RESERVED_ROOT + 1, sizeof RESERVED_ROOT - 2)))
+            return true;
+        at += length + (at[length] == '/');
+    }
+    return false;
+}
+
 void way_learn_end(const struct view *view, int directory, const char *path,
                    const struct walk *walk)
 {
     struct text text = text_read(path);
-    if (view->shadows && walk_was_plain(walk) && text.way > 0)
+    /* The walk did not see where the rest would lead; what no entry is called like leads to none.
+     */
+    if (view->shadows && walk_was_plain(walk) && text.way > 0 &&
+        (view->table == NULL || !text_is_named(view->table, path)))
         way_learn(way_number(view, WAY_DIRECTORY, directory, path, text.way));
 }
 

@@ -124,6 +124,68 @@ known 'a mode is changed behind a symlink' "$(request stat "$WORK/link/plain")" 
 check "it is the bound folder's" test "$(stat -c %a place/bound inside)" = $'755\n700'
 known 'a mount point is renamed' "$(request stat "$WORK/link/plain")" "$(request rename "$WORK/link/bound" "path2=$WORK/link/new")" EBUSY
 check 'it is where it was' test -d place/bound
+
+# What was not there a moment ago, and neither was the directory that it would be in. Natively `more`
+# is nowhere: only the session's walk through `link` comes to it.
+cat >missing.py <<'END'
+import os, subprocess, sys, time
+top, outside = sys.argv[1:]
+LOOKS = (os.stat, os.lstat, lambda p: os.close(os.open(p, os.O_RDONLY)), lambda p: os.listxattr(p),
+         lambda p: os.access(p, os.R_OK) or os.stat(p + ".missing"))
+
+
+def answers(path):
+    """How many looks find it; each by a relative and by an absolute name."""
+    found = 0
+    for look in LOOKS:
+        for name in (path, f"{top}/{path}"):
+            try:
+                look(name)
+                found += 1
+            except FileNotFoundError:
+                pass
+    return found
+
+
+def rename(make):
+    make("made")
+    os.rename("made", "gone")
+
+
+def folder(at):
+    os.mkdir(at)
+    os.symlink("../place", f"{at}/way")
+
+
+MAKERS = {
+    "here": ("gone/bound/more", lambda: os.symlink("place", "gone")),
+    "by another": ("gone/bound/more", lambda: subprocess.run(["ln", "-s", "place", "gone"], check=True)),
+    "renamed": ("gone/bound/more", lambda: rename(lambda at: os.symlink("place", at))),
+    "a folder renamed": ("gone/way/bound/more", lambda: rename(folder)),
+    "in a new folder": ("gone/way/bound/more", lambda: (os.mkdir("gone"), answers("gone/way/bound/more"), os.symlink("../place", "gone/way"))),
+    "a linked folder": ("link/absent/../bound/more", lambda: os.mkdir("place/absent")),
+}
+os.chdir(top)
+for name, (path, make) in MAKERS.items():
+    for _ in range(3):
+        assert answers(path) == 0, name
+    make()
+    assert answers(path) == 2 * len(LOOKS), (name, answers(path))
+    subprocess.run(["rm", "-rf", "gone", "made", "place/absent"], check=True)
+    assert answers(path) == 0, name
+# By somebody outside of the session: a moment later.
+assert answers("gone/bound/more") == 0
+open(outside, "w").close()
+end = time.monotonic() + 10
+while answers("gone/bound/more") != 2 * len(LOOKS):
+    assert time.monotonic() < end
+END
+for how in '' --no-trap; do
+    rm -rf gone asked
+    (await 30 test -e asked && ln -s place gone) &
+    check "what was missing is found when it is there ${how:-with trap}" hirsel run --session t $how -- python3 missing.py "$WORK" "$WORK/asked"
+    wait $!
+done
 session_stop
 
 # Wherever the text of a path lies. The two names differ by a letter whose bits the eighth behind it has.
