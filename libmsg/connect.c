@@ -52,7 +52,7 @@ static int with_address(int descriptor, const char *path,
     return error;
 }
 
-int address_connect(int descriptor, const char *path)
+static int address_connect(int descriptor, const char *path)
 {
     return with_address(descriptor, path, connect);
 }

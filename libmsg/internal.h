@@ -263,8 +263,7 @@ int handshake_packet(struct port *port, const struct packet *packet);
 
 /* ---- connecting (connect.c) ---- */
 
-/* connect(2) or bind(2) to a path of any length. 0 or errno. */
-int address_connect(int descriptor, const char *path);
+/* bind(2) to a path of any length. 0 or errno. */
 int address_bind(int descriptor, const char *path);
 int seqpacket_new(void);
 /* Try again what found the listen queue full. */

@@ -44,7 +44,6 @@ struct slice *slice_find(const struct net *net, uint32_t address);
 int slice_claim(struct net *net, struct slice **slice);
 /* Give it to init to keep. */
 int slice_keep(struct net *net, const struct slice *slice);
-void slice_release(struct net *net, struct slice *slice);
 /* Take back the slices that the spaces' tables name. */
 int slices_load(struct net *net);
 /* Release those that no table names. */

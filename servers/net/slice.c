@@ -101,7 +101,7 @@ int slice_keep(struct net *net, const struct slice *slice)
     return init_call(net, HIRSEL__INIT_OPERATION__INIT_KEEP, slice->address, &slice->holder, NULL);
 }
 
-void slice_release(struct net *net, struct slice *slice)
+static void slice_release(struct net *net, struct slice *slice)
 {
     struct slice **link = &net->slices;
     int error = init_call(net, HIRSEL__INIT_OPERATION__INIT_KEEP, slice->address, NULL, NULL);

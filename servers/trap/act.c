@@ -91,7 +91,7 @@ unsigned act_open_flags(const struct call *call)
 }
 
 /* A repeat of what a dead worker may have done already: its traces are no error. */
-long act_repeat_settle(const struct worker *worker, long result)
+static long repeat_settle(const struct worker *worker, long result)
 {
     const struct call_shape *shape = &call_shapes[worker->call.number];
     bool made = shape->verb == VERB_MAKE_DIRECTORY || shape->verb == VERB_MAKE_NODE ||
@@ -255,7 +255,7 @@ static long run_slow(struct worker *worker)
         close((int)queue);
     if (masked)
         umask(before);
-    return act_repeat_settle(worker, result);
+    return repeat_settle(worker, result);
 }
 
 /* Where no thread can be led, one that can be read will do instead of one that is a place alone: of
@@ -470,7 +470,7 @@ void act_two(struct worker *worker, struct answer *answer)
         return;
     }
     worker->slot->step = STEP_CHANGING;
-    result = act_repeat_settle(worker, two_paths_slow(call->number, call->arguments));
+    result = repeat_settle(worker, two_paths_slow(call->number, call->arguments));
     if (result != -ESTALE)
         give(answer, result);
     else if (worker->policy == NULL)

@@ -12,8 +12,6 @@ unsigned act_open_flags(const struct call *call);
 /* openat2's flags and restrictions, brought over once and looked at as the kernel does before it
  * looks for the path. 0 or -errno. */
 long act_bring_how(struct worker *worker);
-/* A repeat of what a dead worker may have done already: its traces are no error. */
-long act_repeat_settle(const struct worker *worker, long result);
 /* Where the walk stands: whether an open would wait for somebody else, or depends on who opens. */
 bool act_open_waits(const struct worker *worker);
 /* Whether the table alone says what becomes of the call there. */

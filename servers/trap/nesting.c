@@ -14,7 +14,7 @@
 /* Bounds a walk through pids that change hands while it goes on. */
 #define DEPTH_MAX 4096
 
-static struct listening *listening_of_root(struct trap *trap, pid_t pid, uint64_t start_time)
+static struct listening *listening_of_root(const struct trap *trap, pid_t pid, uint64_t start_time)
 {
     for (struct listening *at = trap->listenings; at != NULL; at = at->next)
         if (at->root == pid && at->root_start == start_time)
@@ -22,7 +22,8 @@ static struct listening *listening_of_root(struct trap *trap, pid_t pid, uint64_
     return NULL;
 }
 
-struct listening *listening_above(struct trap *trap, pid_t pid)
+/* The listener whose tree this process is in, or NULL. */
+static struct listening *listening_above(const struct trap *trap, pid_t pid)
 {
     for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
         struct listening *found;

@@ -78,8 +78,6 @@ struct serving {
     int journal;
 };
 int listening_new(struct trap *trap, const struct serving *serving);
-/* The listener whose tree this process is in, or NULL. `root`: count a listener's own root. */
-struct listening *listening_above(struct trap *trap, pid_t pid);
 /* Workers ended. */
 void listening_reap(struct trap *trap);
 

@@ -11,20 +11,15 @@ long host_status(const char *path, struct stat *status)
     return lane_call(SYS_newfstatat, AT_FDCWD, (long)path, (long)status, AT_SYMLINK_NOFOLLOW, 0);
 }
 
-long host_link_at(int directory, const char *name, char *text, size_t size)
+long host_link(const char *path, char *text, size_t size)
 {
-    long length = lane_call(SYS_readlinkat, directory, (long)name, (long)text, (long)size, 0);
+    long length = lane_call(SYS_readlinkat, AT_FDCWD, (long)path, (long)text, (long)size, 0);
     if (length < 0)
         return length;
     if ((size_t)length >= size)
         return -ENAMETOOLONG;
     text[length] = '\0';
     return length;
-}
-
-long host_link(const char *path, char *text, size_t size)
-{
-    return host_link_at(AT_FDCWD, path, text, size);
 }
 
 bool host_is_proc(const struct stat *status)

@@ -11,8 +11,6 @@
 long host_status(const char *path, struct stat *status);
 /* readlink with a NUL put behind; the length, or -errno; -ENAMETOOLONG if it does not fit. */
 long host_link(const char *path, char *text, size_t size);
-/* The same of a name in a directory. */
-long host_link_at(int directory, const char *name, char *text, size_t size);
 /* Whether an object with this status (an lstat) is procfs's own, as mounted at /proc. */
 bool host_is_proc(const struct stat *status);
 

@@ -55,7 +55,8 @@ static long bind_guarded(struct net_view view, long descriptor, struct net_name 
     return result;
 }
 
-long bind_stream(struct net_view view, long descriptor, struct net_name program)
+/* Bind a TCP socket so that 0.0.0.0 and 127.0.0.1 exclude each other, as natively. */
+static long bind_stream(struct net_view view, long descriptor, struct net_name program)
 {
     if (program.port != 0)
         return bind_guarded(view, descriptor, program);

@@ -60,8 +60,6 @@ bool socket_bound(long descriptor);
 
 /* net_bind.c */
 
-/* Bind a TCP socket so that 0.0.0.0 and 127.0.0.1 exclude each other, as natively. */
-long bind_stream(struct net_view view, long descriptor, struct net_name program);
 /* Give a datagram socket that has no name one in the slice, so that it can be answered. */
 long bind_datagram_source(struct net_view view, long descriptor);
 long call_bind(struct net_view view, const long arguments[6]);

@@ -3,7 +3,6 @@
 #include "shim/core/net_name.h"
 
 #define LAST_BYTE 0xffu
-#define ASKED_BITS (NET_BIT_SECOND | LAST_BYTE)
 
 enum net_place net_name_place(uint32_t address)
 {

@@ -200,8 +200,6 @@ void list_forget(int descriptor) HIDDEN;
 /* ---- identity.c ---- */
 /* Write a status for stat, fstat, newfstatat (statx: false) or statx to the program. */
 long status_write(bool statx, void *to, const struct stat *status) HIDDEN;
-/* The node status of an opened virtual directory; -ENOENT if the descriptor is none. */
-long descriptor_status(int descriptor, struct stat *status) HIDDEN;
 /* After readlink gave `length` bytes at `text` for `path`: what the session names instead. */
 long link_translate(int directory, const char *path, char *text, size_t size, long length) HIDDEN;
 

@@ -56,7 +56,8 @@ static long node_of_descriptor(struct walk *walk, int descriptor)
     return walk->place == PLACE_NODE ? 0 : -ENOENT;
 }
 
-long descriptor_status(int descriptor, struct stat *status)
+/* The node status of an opened virtual directory; -ENOENT if the descriptor is none. */
+static long descriptor_status(int descriptor, struct stat *status)
 {
     struct hold hold;
     struct walk *walk = scratch_take(&hold, sizeof *walk);

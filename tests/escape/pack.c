@@ -42,11 +42,6 @@ void pack_text(struct pack *pack, unsigned field, const char *text)
     pack_run(pack, field, text, strlen(text));
 }
 
-void pack_part(struct pack *pack, unsigned field, const struct pack *part)
-{
-    pack_run(pack, field, part->bytes, part->length);
-}
-
 int bus_send(int bus, const struct wire_header *header, const void *body, size_t length,
              const int *descriptors, size_t count)
 {
@@ -116,12 +111,8 @@ int bus_greet(int bus)
     return -1;
 }
 
-int bus_connect(const char *session, const char *name)
-{
-    return bus_connect_named(session, name, NULL);
-}
-
-int bus_connect_named(const char *session, const char *name, const char *own)
+/* By a socket that has a name already: a path. */
+static int bus_connect_named(const char *session, const char *name, const char *own)
 {
     int bus = bus_socket(), error;
 
@@ -134,6 +125,11 @@ int bus_connect_named(const char *session, const char *name, const char *own)
     close(bus);
     errno = error;
     return -1;
+}
+
+int bus_connect(const char *session, const char *name)
+{
+    return bus_connect_named(session, name, NULL);
 }
 
 int bus_reply(int bus, int *taken)

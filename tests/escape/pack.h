@@ -15,12 +15,9 @@ struct pack {
 
 void pack_number(struct pack *pack, unsigned field, uint64_t value);
 void pack_text(struct pack *pack, unsigned field, const char *text);
-void pack_part(struct pack *pack, unsigned field, const struct pack *part);
 
 /* Connect to the server NAME of a session and shake hands. A descriptor, or -1 with errno. */
 int bus_connect(const char *session, const char *name);
-/* The same by a socket that has a name already: a path. */
-int bus_connect_named(const char *session, const char *name, const char *own);
 /* The same in parts: a socket; its connection, by whichever thread; the handshake. 0 or -1. */
 int bus_socket(void);
 int bus_reach(int bus, const char *session, const char *name);

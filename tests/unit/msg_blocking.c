@@ -15,7 +15,7 @@ static void teardown(void)
     world_close(&world);
 }
 
-enum { OPERATION_NEVER = 100, OPERATION_CHATTER, OPERATION_EXIT, OPERATION_ASK };
+enum { OPERATION_NEVER = 100, OPERATION_CHATTER, OPERATION_EXIT };
 
 static void note_nothing(int error, struct msg *answer, void *context)
 {

@@ -167,21 +167,6 @@ struct node *node_find(struct node *parent, const char *name, size_t name_length
     return place ? (struct node *)*place : NULL;
 }
 
-struct node *node_parent(const struct node *node)
-{
-    return node->parent;
-}
-
-struct node *node_first(const struct node *node)
-{
-    return node->first;
-}
-
-struct node *node_next(const struct node *node)
-{
-    return node->next;
-}
-
 mode_t node_mode(const struct node *node)
 {
     return node->mode;

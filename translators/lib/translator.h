@@ -164,10 +164,6 @@ uint64_t node_size(const struct node *node);
 void node_set_size(struct node *node, uint64_t size);
 void node_set_times(struct node *node, mode_t mode, struct timespec modified);
 struct node *node_find(struct node *parent, const char *name, size_t name_length);
-struct node *node_parent(const struct node *node);
-/* Children in the order of making; NULL ends. */
-struct node *node_first(const struct node *node);
-struct node *node_next(const struct node *node);
 /* The node that a hard link stands for, or itself: it alone is filled, and its data counts. */
 struct node *node_original(struct node *node);
 /* The name that takes over data and content when `node` is replaced: the next link of an original,
