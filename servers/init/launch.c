@@ -12,18 +12,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "servers/lib/process.h"
 #include "servers/lib/server.h"
 
 #define WORDS_MAX 4096
-/* Bounds a walk through pids that change hands while it goes on. */
-#define DEPTH_MAX 4096
 
 bool launch_allowed(struct init *init, pid_t pid)
 {
     if (root_confining(init, pid) != NULL)
         return false;
     /* Who is below no tree is a translator, which may be confined, too. */
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+    for (int depth = 0; depth < PROCESS_DEPTH_MAX && pid > 1; depth++) {
         if (root_find(init, pid) != NULL)
             return true;
         if (process_stat(pid, &pid, NULL) != 0)

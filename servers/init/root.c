@@ -7,13 +7,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "servers/lib/process.h"
 #include "servers/lib/server.h"
 
 #define ROOTS_MAX 4096
 #define POLICY_MAX 32768
-/* No process is deeper below its tree's root; the bound ends a walk through pids that change hands
- * while it goes on. */
-#define DEPTH_MAX 4096
 #define SERVERS_TIMEOUT_MS 3000
 
 /* An INIT_TREE_OPEN that is answered when every server knows of the tree: until then the root must
@@ -69,7 +67,7 @@ const struct root *root_confining(const struct init *init, pid_t pid)
         confined = confined->next;
     if (confined == NULL)
         return NULL;
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+    for (int depth = 0; depth < PROCESS_DEPTH_MAX && pid > 1; depth++) {
         pid_t parent;
         const struct root *root = init->roots;
 

@@ -13,6 +13,7 @@
 #include "proto/trap.pb-c.h"
 #include "servers/lib/opener.h"
 #include "servers/lib/passing.h"
+#include "servers/lib/process.h"
 #include "servers/lib/server.h"
 
 enum { LISTENER, OPENER, JOURNAL };
@@ -21,8 +22,6 @@ enum { LISTENER, OPENER, JOURNAL };
 /* In it the trap server's workers note what they have in hand; see servers/trap/journal.h. */
 #define JOURNAL_SIZE 65536
 #define SERVE_TIMEOUT_MS 20000
-/* Bounds a walk through pids that change hands while it goes on. */
-#define DEPTH_MAX 4096
 
 static void trapped_free(struct trapped *trapped)
 {
@@ -299,7 +298,7 @@ void trapped_add_own(struct translator *translator, int listener, trapped_settle
 /* The innermost tree with a listener that this process is in, or NULL. */
 static const struct trapped *trapped_above(const struct init *init, pid_t pid)
 {
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+    for (int depth = 0; depth < PROCESS_DEPTH_MAX && pid > 1; depth++) {
         if (process_stat(pid, &pid, NULL) != 0)
             return NULL;
         for (const struct trapped *trapped = init->trapped; trapped != NULL;

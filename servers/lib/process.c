@@ -78,6 +78,17 @@ int process_stat(pid_t pid, pid_t *parent, uint64_t *start_time)
     return 0;
 }
 
+bool process_is_below(pid_t pid, pid_t ancestor)
+{
+    for (int depth = 0; depth < PROCESS_DEPTH_MAX && pid > 1; depth++) {
+        if (process_stat(pid, &pid, NULL) != 0)
+            return false;
+        if (pid == ancestor)
+            return true;
+    }
+    return false;
+}
+
 int process_signal(pid_t pid, uint64_t start_time, int signal)
 {
     uint64_t now_start;

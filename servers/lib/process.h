@@ -1,10 +1,14 @@
-/* What /proc says of a process: what init and proc need beside process_stat (server.h). */
+/* What /proc says of a process: beside process_stat (server.h). */
 #ifndef HIRSEL_PROCESS_H
 #define HIRSEL_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* Bounds a walk up through pids that change hands while it goes on. */
+enum { PROCESS_DEPTH_MAX = 4096 };
 
 struct process_details {
     char state;
@@ -19,6 +23,9 @@ struct process_details {
 
 /* 0, or ESRCH. */
 int process_details(pid_t pid, struct process_details *details);
+
+/* Whether `pid` is below `ancestor` (not the ancestor itself), as far as procfs tells. */
+bool process_is_below(pid_t pid, pid_t ancestor);
 
 /* The first `size` bytes of /proc/PID/FILE: how many, or -1 with errno. */
 ssize_t process_read(pid_t pid, const char *file, char *buffer, size_t size);

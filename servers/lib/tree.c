@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No process is deeper below its tree's root than this; the bound ends a walk through pids that
- * change hands while it goes on. */
-#define DEPTH_MAX 4096
+#include "servers/lib/process.h"
 
 /* A copy with a policy of its own. 0 or ENOMEM. */
 static int tree_copy(const struct tree *tree, struct tree *copy)
@@ -113,7 +111,7 @@ static const struct tree *root_find(struct server *server, pid_t pid, uint64_t s
 static const struct tree *tree_climb(struct server *server, pid_t pid, bool *gone)
 {
     *gone = false;
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+    for (int depth = 0; depth < PROCESS_DEPTH_MAX && pid > 1; depth++) {
         pid_t parent;
         uint64_t start_time;
         const struct tree *root;

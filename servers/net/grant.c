@@ -2,10 +2,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "servers/lib/process.h"
 #include "servers/net/net.h"
-
-/* A walk up through pids that change hands while it goes on must end. */
-#define DEPTH_MAX 4096
 
 /* How much a mode holds back. */
 static int narrowness(uint32_t mode)
@@ -24,13 +22,7 @@ static int narrowness(uint32_t mode)
  * user. */
 static bool is_translator(const struct net *net, pid_t pid)
 {
-    pid_t init = port_peer(net->server->control).pid;
-    uint64_t start_time;
-
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++)
-        if (process_stat(pid, &pid, &start_time) != 0 || pid == init)
-            return pid == init;
-    return false;
+    return process_is_below(pid, port_peer(net->server->control).pid);
 }
 
 uint64_t space_of(const struct net *net, pid_t pid)

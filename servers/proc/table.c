@@ -206,19 +206,9 @@ void table_list(struct server *server, struct reply *reply)
 int table_check(struct server *server, pid_t pid, struct process_details *details)
 {
     pid_t init = getppid();
-    pid_t ancestor;
 
     if (process_details(pid, details) != 0 || pid == init)
         return ESRCH;
-    ancestor = details->parent;
-    if (tree_of(server, pid) != NULL)
-        return 0;
     /* Servers, translators and what they started are the user's to signal too. */
-    for (int depth = 0; depth < 64 && ancestor > 1; depth++) {
-        if (ancestor == init)
-            return 0;
-        if (process_stat(ancestor, &ancestor, NULL) != 0)
-            break;
-    }
-    return ESRCH;
+    return tree_of(server, pid) != NULL || process_is_below(pid, init) ? 0 : ESRCH;
 }

@@ -8,24 +8,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "servers/lib/server.h"
+#include "servers/lib/process.h"
 #include "servers/trap/confine.h"
 #include "servers/trap/policy.h"
 #include "shim/core/host.h"
 #include "shim/core/text.h"
 
-/* Bounds a walk through pids that change hands while it goes on. */
-#define DEPTH_MAX 4096
-
 bool tree_holds(const struct worker *worker, pid_t pid)
 {
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
-        if (pid == worker->root)
-            return depth > 0 || worker->node != 0; /* a tree's root itself is not confined */
-        if (process_stat(pid, &pid, NULL) != 0)
-            return false;
-    }
-    return false;
+    if (pid == worker->root)
+        return worker->node != 0; /* a tree's root itself is not confined */
+    return process_is_below(pid, worker->root);
 }
 
 /* Procfs shows other programs, too. */

@@ -5,10 +5,9 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "servers/lib/process.h"
 #include "servers/lib/server.h"
 
-/* Bounds a walk through pids that change hands while it goes on. */
-#define DEPTH_MAX 4096
 /* What is known of a caller is forgotten sooner than its number can come again. */
 #define KNOWN_NANOSECONDS 5000000
 enum { KNOWN = 64 };
@@ -122,7 +121,7 @@ static const struct home *home_at(const struct homes *homes, uint64_t listener, 
 static const struct home *home_search(const struct homes *homes, uint64_t listener, pid_t root,
                                       pid_t tid)
 {
-    for (int depth = 0; depth < DEPTH_MAX && tid > 1 && tid != root; depth++) {
+    for (int depth = 0; depth < PROCESS_DEPTH_MAX && tid > 1 && tid != root; depth++) {
         const struct home *home;
         uint64_t start_time;
         pid_t parent;

@@ -10,9 +10,7 @@
 #include <unistd.h>
 
 #include "servers/lib/directory.h"
-
-/* Bounds a walk through pids that change hands while it goes on. */
-#define DEPTH_MAX 4096
+#include "servers/lib/process.h"
 
 static struct listening *listening_of_root(const struct trap *trap, pid_t pid, uint64_t start_time)
 {
@@ -25,7 +23,7 @@ static struct listening *listening_of_root(const struct trap *trap, pid_t pid, u
 /* The listener whose tree this process is in, or NULL. */
 static struct listening *listening_above(const struct trap *trap, pid_t pid)
 {
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
+    for (int depth = 0; depth < PROCESS_DEPTH_MAX && pid > 1; depth++) {
         struct listening *found;
         uint64_t start_time;
         pid_t parent;
@@ -38,18 +36,6 @@ static struct listening *listening_above(const struct trap *trap, pid_t pid)
         pid = parent;
     }
     return NULL;
-}
-
-/* Whether `pid` is `ancestor` or below it. */
-static bool is_below(pid_t pid, pid_t ancestor)
-{
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1; depth++) {
-        if (pid == ancestor)
-            return true;
-        if (process_stat(pid, &pid, NULL) != 0)
-            return false;
-    }
-    return false;
 }
 
 static void tree_settle(struct trap *trap, const struct tree *tree, const struct listening *above)
@@ -91,7 +77,7 @@ void nesting_scan(struct listening *listening)
     size_t count = tree_list(trap->server, &trees);
 
     for (size_t i = 0; i < count; i++)
-        if (trees[i].pid != listening->root && is_below(trees[i].pid, listening->root) &&
+        if (process_is_below(trees[i].pid, listening->root) &&
             listening_of_root(trap, trees[i].pid, trees[i].start_time) == NULL)
             tree_settle(trap, &trees[i], listening);
 }
@@ -140,7 +126,7 @@ int nesting_join(struct trap *trap, pid_t peer, const char *session, uint64_t sp
 
     if (error != 0)
         return error;
-    if (root <= 1 || !is_below(root, peer))
+    if (root <= 1 || (root != peer && !process_is_below(root, peer)))
         return EPERM;
     joined = calloc(1, sizeof *joined);
     if (joined == NULL)
