@@ -174,6 +174,19 @@ long list_call(long number, const long arguments[6]) HIDDEN;
 long close_call(long number, const long arguments[6]) HIDDEN;
 long socket_call(long number, const long arguments[6]) HIDDEN;
 
+/* ---- shape.c: what a path call's arguments say; of openat2 what they point to must be sound ----
+ */
+/* Whether it follows a symlink in the last component. */
+bool call_follows(long number, const long arguments[6]) HIDDEN;
+/* Of an open in any of its forms. */
+struct open_how call_how(long number, const long arguments[6]) HIDDEN;
+/* How the (first) path is to be walked: enum walk_options, openat2's restrictions among them. */
+unsigned call_options(long number, const long arguments[6]) HIDDEN;
+/* rmdir, or unlinkat of a directory. */
+bool call_removes_directory(long number, const long arguments[6]) HIDDEN;
+/* Where VERB_STAT's answer goes. */
+void *call_status(long number, const long arguments[6]) HIDDEN;
+
 /* ---- slow.c: by the walk ---- */
 /* For another process: -ESTALE where it starts in a removed directory of the host. */
 long path_slow(long number, const long arguments[6]) HIDDEN;
@@ -182,8 +195,6 @@ long path_walked(struct walk *walk, long number, const long arguments[6]) HIDDEN
 /* Where a path ends with "." what is in front of it must be a directory. A walk into a node has not
  * asked yet; nor whether a record is the user's own. 0 or -errno. */
 long dot_allows(struct walk *walk) HIDDEN;
-/* Whether the call follows a symlink in the last component. */
-bool call_follows(long number, const long arguments[6]) HIDDEN;
 /* A path for another call: where it leads on the host, put at `host` (PATH_LIMIT bytes). 0;
  * 1: unchanged, the kernel's own walk is right; or -errno. A virtual file is opened, and its
  * backing file is the host path. `name` (may be NULL, PATH_LIMIT bytes): its session name. */

@@ -1,77 +1,21 @@
 /* Calls with one path, by the walk in the session's name space. */
+#include "shim/door/slow.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/stat.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <unistd.h>
-#include <utime.h>
-
-#include "proto/node.pb-c.h"
 
 #include "shim/core/host.h"
 #include "shim/core/node.h"
-#include "shim/core/restrict.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
-#include "shim/door/door.h"
 #include "shim/door/ways.h"
 
 enum { TABLE_ATTEMPTS = 8 };
-
-/* What a slow call needs besides its stack. */
-struct slow {
-    struct walk *walk;
-    char text[PATH_LIMIT];
-    char path[PATH_LIMIT];
-};
-
-bool call_follows(long number, const long arguments[6])
-{
-    const struct call_shape *shape = &call_shapes[number];
-    if (shape->traits & TRAIT_NO_FOLLOW)
-        return false;
-    if (shape->traits & TRAIT_FLAG_NO_FOLLOW)
-        return !(arguments[shape->flags] & AT_SYMLINK_NOFOLLOW);
-    if (shape->traits & TRAIT_FLAG_FOLLOW)
-        return (arguments[shape->flags] & AT_SYMLINK_FOLLOW) != 0;
-    if (shape->verb == VERB_WATCH)
-        return !(arguments[2] & IN_DONT_FOLLOW);
-    if (shape->verb == VERB_OPEN) {
-        long flags = number == SYS_creat     ? O_CREAT | O_WRONLY | O_TRUNC
-                     : number == SYS_openat2 ? (long)((const struct open_how *)arguments[2])->flags
-                                             : arguments[shape->flags];
-        return !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-    }
-    return true;
-}
-
-static void open_arguments(long number, const long arguments[6], unsigned *flags, unsigned *mode)
-{
-    const struct call_shape *shape = &call_shapes[number];
-    if (number == SYS_creat) {
-        *flags = O_CREAT | O_WRONLY | O_TRUNC;
-        *mode = (unsigned)arguments[1];
-    } else if (number == SYS_openat2) {
-        const struct open_how *how = (const struct open_how *)arguments[2];
-        *flags = (unsigned)how->flags;
-        *mode = (unsigned)how->mode;
-    } else {
-        *flags = (unsigned)arguments[shape->flags];
-        *mode = (unsigned)arguments[shape->flags + 1];
-    }
-}
-
-/* openat2's restrictions, for the walk. */
-static unsigned resolve_options(long number, const long arguments[6])
-{
-    if (number != SYS_openat2)
-        return 0;
-    return (unsigned)((const struct open_how *)arguments[2])->resolve << WALK_RESOLVE_AT;
-}
 
 /* The same for the kernel, once the walk has led to the end: there is no start to stay below any
  * more. Who wanted to stay there must not be led away by a symlink that was put on the way since.
@@ -83,9 +27,8 @@ static uint64_t resolve_at_end(uint64_t resolve)
            (holds ? RESOLVE_NO_SYMLINKS : 0);
 }
 
-/* A symlink's text to a program that called readlink: as much as it has room for. */
-static long link_write(const struct call_shape *shape, const long arguments[6], const char *text,
-                       size_t length)
+long link_write(const struct call_shape *shape, const long arguments[6], const char *text,
+                size_t length)
 {
     long size = arguments[shape->path + 2];
     if (size <= 0)
@@ -105,7 +48,7 @@ static long status_review(struct slow *slow, long number, const long arguments[6
 {
     struct walk *walk = slow->walk;
     bool wide = number == SYS_statx;
-    void *status = (void *)arguments[wide ? 4 : call_shapes[number].path + 1];
+    void *status = call_status(number, arguments);
     uint32_t mode = wide ? ((struct statx *)status)->stx_mode : ((struct stat *)status)->st_mode;
     uint64_t links = wide ? ((struct statx *)status)->stx_nlink : ((struct stat *)status)->st_nlink;
     if (!S_ISDIR(mode) || links != 0)
@@ -142,7 +85,7 @@ static long host_call(struct walk *walk, long number, const long arguments[6])
         changed[shape->directory] = AT_FDCWD;
     struct open_how how;
     if (number == SYS_openat2) {
-        how = *(const struct open_how *)arguments[2];
+        how = call_how(number, arguments);
         how.resolve = resolve_at_end(how.resolve);
         changed[2] = (long)&how;
         changed[3] = sizeof how;
@@ -206,175 +149,11 @@ static long on_reserved(struct slow *slow, long number, const long arguments[6])
                                         : rest[2] == 'p' ? 2
                                                          : 3,
                               .st_blksize = 4096};
-        return status_write(number == SYS_statx,
-                            (void *)arguments[number == SYS_statx ? 4 : shape->path + 1], &status);
+        return status_write(number == SYS_statx, call_status(number, arguments), &status);
     }
     if (shape->verb == VERB_ACCESS || shape->verb == VERB_STAT)
         return -ENOENT;
     return -EROFS;
-}
-
-/* ---- on a node ---- */
-
-static long change_on_node(struct slow *slow, long number, const long arguments[6], bool *ended)
-{
-    const struct call_shape *shape = &call_shapes[number];
-    struct node_change change = {.follow = call_follows(number, arguments)};
-    const long *rest = arguments + shape->path + 1;
-    switch (shape->verb) {
-    case VERB_MAKE_DIRECTORY:
-        change.change = HIRSEL__NODE_CHANGE__CHANGE_MAKE_DIRECTORY;
-        change.mode = (unsigned)rest[0];
-        break;
-    case VERB_MAKE_NODE:
-        change.change = HIRSEL__NODE_CHANGE__CHANGE_MAKE_NODE;
-        change.mode = (unsigned)rest[0];
-        change.device = (uint64_t)rest[1];
-        break;
-    case VERB_MAKE_SYMLINK:
-        change.change = HIRSEL__NODE_CHANGE__CHANGE_SYMLINK;
-        change.other = (const char *)arguments[0];
-        change.other_length = text_length(change.other);
-        break;
-    case VERB_UNLINK:
-        change.change = number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR)
-                            ? HIRSEL__NODE_CHANGE__CHANGE_REMOVE_DIRECTORY
-                            : HIRSEL__NODE_CHANGE__CHANGE_UNLINK;
-        break;
-    case VERB_REMOVE_DIRECTORY:
-        change.change = HIRSEL__NODE_CHANGE__CHANGE_REMOVE_DIRECTORY;
-        break;
-    case VERB_MODE:
-        change.change = HIRSEL__NODE_CHANGE__CHANGE_MODE;
-        change.mode = (unsigned)rest[0];
-        break;
-    case VERB_OWNER:
-        change.change = HIRSEL__NODE_CHANGE__CHANGE_OWNER;
-        change.user = (unsigned)rest[0];
-        change.group = (unsigned)rest[1];
-        break;
-    case VERB_SIZE:
-        change.change = HIRSEL__NODE_CHANGE__CHANGE_SIZE;
-        change.size = (uint64_t)rest[0];
-        break;
-    case VERB_TIMES:
-        change.change = HIRSEL__NODE_CHANGE__CHANGE_TIMES;
-        change.has_times = true;
-        change.times[1] = change.times[3] = UTIME_NOW;
-        if (rest[0] == 0)
-            break;
-        if (number == SYS_utime) {
-            const struct utimbuf *times = (const struct utimbuf *)rest[0];
-            change.times[0] = times->actime;
-            change.times[2] = times->modtime;
-            change.times[1] = change.times[3] = 0;
-        } else if (number == SYS_utimensat) {
-            const struct timespec *times = (const struct timespec *)rest[0];
-            change.times[0] = times[0].tv_sec;
-            change.times[1] = times[0].tv_nsec;
-            change.times[2] = times[1].tv_sec;
-            change.times[3] = times[1].tv_nsec;
-        } else {
-            const struct timeval *times = (const struct timeval *)rest[0];
-            change.times[0] = times[0].tv_sec;
-            change.times[1] = times[0].tv_usec * 1000;
-            change.times[2] = times[1].tv_sec;
-            change.times[3] = times[1].tv_usec * 1000;
-        }
-        break;
-    default:
-        return -EOPNOTSUPP;
-    }
-    return node_change(slow->walk, &change, ended);
-}
-
-/* A call that node.proto has no word for: let the kernel do it on what an open of the node gives.
- */
-static long by_descriptor(struct slow *slow, long number, const long arguments[6], bool *ended)
-{
-    const struct call_shape *shape = &call_shapes[number];
-    unsigned follow = call_follows(number, arguments) ? 0 : O_NOFOLLOW;
-    long descriptor = node_open(slow->walk, O_PATH | O_CLOEXEC | follow, 0, ended);
-    if (descriptor < 0 || *ended)
-        return descriptor;
-    long changed[6];
-    bytes_copy(changed, arguments, sizeof changed);
-    bytes_copy(slow->path, "/proc/self/fd/", 14);
-    slow->path[14 + text_put_number(slow->path + 14, (uint64_t)descriptor)] = '\0';
-    changed[shape->path] = (long)slow->path;
-    if (shape->directory >= 0)
-        changed[shape->directory] = AT_FDCWD;
-    long result = call_plain(number, changed);
-    system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
-    return result;
-}
-
-static long chdir_on_node(struct slow *slow, bool *ended)
-{
-    long descriptor = node_open(slow->walk, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, ended);
-    if (descriptor < 0 || *ended)
-        return descriptor;
-    long result = system_call(SYS_fchdir, descriptor, 0, 0, 0, 0, 0);
-    ways_moved();
-    system_call(SYS_close, descriptor, 0, 0, 0, 0, 0);
-    return result;
-}
-
-static long on_node(struct slow *slow, long number, const long arguments[6], bool *ended)
-{
-    const struct call_shape *shape = &call_shapes[number];
-    struct walk *walk = slow->walk;
-    struct stat status;
-    long result;
-    *ended = false;
-    if (walk->slash && shape->verb != VERB_STAT && shape->verb != VERB_OPEN &&
-        !(shape->traits & TRAIT_NAMES)) {
-        result = node_status(walk, true, &status, ended);
-        if (result < 0 || *ended)
-            return result;
-        if (!S_ISDIR(status.st_mode))
-            return -ENOTDIR;
-    }
-    switch (shape->verb) {
-    case VERB_STAT: {
-        result = node_status(walk, call_follows(number, arguments) || walk->slash, &status, ended);
-        if (result < 0 || *ended)
-            return result;
-        if (walk->slash && !S_ISDIR(status.st_mode))
-            return -ENOTDIR;
-        return status_write(number == SYS_statx,
-                            (void *)arguments[number == SYS_statx ? 4 : shape->path + 1], &status);
-    }
-    case VERB_OPEN: {
-        unsigned flags, mode;
-        open_arguments(number, arguments, &flags, &mode);
-        if (walk->slash)
-            flags = (flags | O_DIRECTORY) & ~(unsigned)O_NOFOLLOW;
-        return node_open(walk, flags, mode, ended);
-    }
-    case VERB_ACCESS:
-        return node_access(walk, (unsigned)arguments[shape->path + 1],
-                           call_follows(number, arguments), ended);
-    case VERB_READLINK: {
-        if (arguments[shape->path + 2] <= 0)
-            return -EINVAL;
-        result = node_link(walk, slow->text, sizeof slow->text, ended);
-        if (result < 0 || *ended)
-            return result;
-        return link_write(shape, arguments, slow->text, (size_t)result);
-    }
-    case VERB_CHDIR:
-        return chdir_on_node(slow, ended);
-    case VERB_QUERY:
-        if (number == SYS_statfs)
-            return node_filesystem(walk, (void *)arguments[1], ended);
-        /* Extended attributes and handles: nodes have none, and must not be started to say so. */
-        return -EOPNOTSUPP;
-    case VERB_WATCH:
-        return by_descriptor(slow, number, arguments, ended);
-    default:
-        return change_on_node(slow, number, arguments, ended);
-    }
 }
 
 /* ---- where the table says something about the name itself ---- */
@@ -472,8 +251,7 @@ static long on_symlink_entry(struct slow *slow, long number, const long argument
                               .st_ino = table_inode(walk->entry),
                               .st_dev = walk->entry->parent_device,
                               .st_blksize = 4096};
-        return status_write(number == SYS_statx,
-                            (void *)arguments[number == SYS_statx ? 4 : shape->path + 1], &status);
+        return status_write(number == SYS_statx, call_status(number, arguments), &status);
     }
     if (shape->verb == VERB_ACCESS)
         return 0;
@@ -484,11 +262,8 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
 {
     const struct call_shape *shape = &call_shapes[number];
     struct walk *walk = slow->walk;
-    unsigned flags = 0, mode = 0;
-    bool removes_folder = shape->verb == VERB_REMOVE_DIRECTORY ||
-                          (number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR));
-    if (shape->verb == VERB_OPEN)
-        open_arguments(number, arguments, &flags, &mode);
+    bool removes_folder = call_removes_directory(number, arguments);
+    unsigned flags = shape->verb == VERB_OPEN ? (unsigned)call_how(number, arguments).flags : 0;
     if ((shape->traits & TRAIT_NAMES) || (flags & O_CREAT)) {
         long allowed = dot_allows(walk);
         if (allowed == 0 && (shape->traits & TRAIT_NAMES))
@@ -507,7 +282,7 @@ static long dispatch_place(struct slow *slow, long number, const long arguments[
         if (walk->place == PLACE_HOST)
             return on_host(slow, number, arguments);
         bool ended;
-        long result = on_node(slow, number, arguments, &ended);
+        long result = node_act(slow, number, arguments, &ended);
         if (result == -ENOKEY) {
             /* A symlink of this form that the user did not make: it is a dangling symlink. */
             size_t rest_length;
@@ -557,14 +332,8 @@ long path_slow(long number, const long arguments[6])
     struct walk *walk = whole->slow.walk = &whole->walk;
     const char *path = (const char *)arguments[shape->path];
     int directory = shape->directory >= 0 ? (int)arguments[shape->directory] : AT_FDCWD;
-    bool removes = shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY;
-    unsigned options = call_follows(number, arguments) ? WALK_FOLLOW : 0;
-    if (shape->traits & TRAIT_NAMES)
-        options |= WALK_NAME;
-    options |= resolve_options(number, arguments);
+    unsigned options = call_options(number, arguments);
     long result = -EAGAIN;
-    if (removes)
-        options |= WALK_NODE_NAME;
     for (unsigned i = 0; i < TABLE_ATTEMPTS && result == -EAGAIN; i++) {
         struct view view = view_get();
         if (path[0] == '\0' && (shape->traits & TRAIT_EMPTY_PATH) &&
