@@ -83,11 +83,7 @@ void act_bring_failed(const struct worker *worker, struct answer *answer, long e
 
 unsigned act_open_flags(const struct call *call)
 {
-    if (call->number == SYS_creat)
-        return O_CREAT | O_WRONLY | O_TRUNC;
-    if (call->number == SYS_openat2)
-        return (unsigned)((const struct open_how *)call->arguments[2])->flags;
-    return (unsigned)call->arguments[call_shapes[call->number].flags];
+    return (unsigned)call_how(call->number, call->arguments).flags;
 }
 
 /* A repeat of what a dead worker may have done already: its traces are no error. */
@@ -101,11 +97,6 @@ static long repeat_settle(const struct worker *worker, long result)
     if (worker->slot->tries == 0 || worker->slot->step != STEP_CHANGING)
         return result;
     return result == (made ? -EEXIST : -ENOENT) ? 0 : result;
-}
-
-static uint64_t open_resolve(const struct call *call)
-{
-    return call->number == SYS_openat2 ? ((const struct open_how *)call->arguments[2])->resolve : 0;
 }
 
 /* An open that makes a file which must not be there: a repeat finds the file it made. */
@@ -160,13 +151,13 @@ long act_guide_path(struct worker *worker, const char *host)
     if (shape->directory >= 0)
         guidance.arguments[shape->directory] = AT_FDCWD;
     if (call->number == SYS_openat2) {
-        const struct open_how *how = (const struct open_how *)call->arguments[2];
+        const struct open_how how = call_how(call->number, call->arguments);
 
         /* The walk has kept its restrictions, which are about another path. */
         guidance.number = SYS_openat;
-        guidance.arguments[2] = (long)how->flags;
-        guidance.arguments[3] = (long)how->mode;
-        if (how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
+        guidance.arguments[2] = (long)how.flags;
+        guidance.arguments[3] = (long)how.mode;
+        if (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
             guidance.arguments[2] |= O_NOFOLLOW;
     }
     return guide(worker, &guidance);
@@ -323,12 +314,12 @@ static bool act_by_walk(struct worker *worker, struct answer *answer)
 
         if (!plain || !act_is_still_there(worker))
             return false;
-        *(struct stat *)call->arguments[shape->path + 1] = walk->status;
+        *(struct stat *)call_status(call->number, call->arguments) = walk->status;
         give(answer, call_return(call, &worker->client, 0));
         return true;
     }
     if (shape->verb != VERB_OPEN || walk->read_only || !S_ISREG(walk->status.st_mode) ||
-        open_resolve(call) != 0)
+        call_how(call->number, call->arguments).resolve != 0)
         return false;
     flags = act_open_flags(call);
     if (flags & (O_CREAT | O_PATH | O_TMPFILE))

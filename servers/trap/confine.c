@@ -229,9 +229,8 @@ static bool memory_map(const struct worker *worker, const struct view *view, cha
 /* Whether a path that begins at the root begins at the caller's, and may cross a mount. */
 static bool memory_is_meant(const struct call *call)
 {
-    const struct open_how *how = (const struct open_how *)call->arguments[2];
-
-    return call->number != SYS_openat2 || !(how->resolve & (RESOLVE_IN_ROOT | RESOLVE_NO_XDEV));
+    return !(call_options(call->number, call->arguments) >> WALK_RESOLVE_AT &
+             (RESOLVE_IN_ROOT | RESOLVE_NO_XDEV));
 }
 
 /* By this a shim finds out that it is in a confined tree, where the look that it takes with this

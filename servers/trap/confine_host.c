@@ -57,7 +57,7 @@ static long status_held(long number, const long arguments[6], const struct hold 
                          AT_EMPTY_PATH | (arguments[2] & AT_STATX_SYNC_TYPE), arguments[3],
                          arguments[4]);
     else
-        result = fstat(hold->descriptor, (struct stat *)arguments[call_shapes[number].path + 1]);
+        result = fstat(hold->descriptor, (struct stat *)call_status(number, arguments));
     return result == 0 ? 0 : -errno;
 }
 
@@ -219,11 +219,7 @@ static bool is_own_descriptor(struct worker *worker, const struct walk *walk, un
 
 static unsigned open_mode(const struct call *call)
 {
-    if (call->number == SYS_creat)
-        return (unsigned)call->arguments[1];
-    if (call->number == SYS_openat2)
-        return (unsigned)((const struct open_how *)call->arguments[2])->mode;
-    return (unsigned)call->arguments[call_shapes[call->number].flags + 1];
+    return (unsigned)call_how(call->number, call->arguments).mode;
 }
 
 /* O_PATH. A descriptor of this kind has to be led to its caller, which takes long: of what may be
@@ -323,7 +319,6 @@ static long change_run(long number, const long arguments[6], const struct hold *
     const struct call_shape *shape = &call_shapes[number];
     const long *rest = arguments + shape->path + 1;
     int directory = parent->descriptor;
-    bool folder;
 
     switch (shape->verb) {
     case VERB_MAKE_DIRECTORY:
@@ -333,10 +328,8 @@ static long change_run(long number, const long arguments[6], const struct hold *
     case VERB_MAKE_SYMLINK:
         return system_call(SYS_symlinkat, arguments[0], directory, (long)parent->name, 0, 0, 0);
     default:
-        folder = shape->verb == VERB_REMOVE_DIRECTORY ||
-                 (number == SYS_unlinkat && (arguments[2] & AT_REMOVEDIR));
-        return system_call(SYS_unlinkat, directory, (long)parent->name, folder ? AT_REMOVEDIR : 0,
-                           0, 0, 0);
+        return system_call(SYS_unlinkat, directory, (long)parent->name,
+                           call_removes_directory(number, arguments) ? AT_REMOVEDIR : 0, 0, 0, 0);
     }
 }
 

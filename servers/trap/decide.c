@@ -236,15 +236,11 @@ static struct question *question_make(const struct worker *worker, const struct 
     question.shape = shape;
     question.directory = directory >= 0 ? (int)call->given[directory] : AT_FDCWD;
     question.path = call->paths[which];
-    question.follow = which == 0 && call_follows(call->number, call->arguments);
-    question.options = question.follow ? WALK_FOLLOW : 0;
-    if (shape->traits & TRAIT_NAMES)
-        question.options |= WALK_NAME;
-    if (shape->verb == VERB_UNLINK || shape->verb == VERB_REMOVE_DIRECTORY)
-        question.options |= WALK_NODE_NAME;
-    question.resolve =
-        call->number == SYS_openat2 ? ((const struct open_how *)call->arguments[2])->resolve : 0;
-    question.options |= (unsigned)question.resolve << WALK_RESOLVE_AT;
+    question.options = call_options(call->number, call->arguments);
+    if (which > 0)
+        question.options &= ~(unsigned)WALK_FOLLOW;
+    question.follow = (question.options & WALK_FOLLOW) != 0;
+    question.resolve = question.options >> WALK_RESOLVE_AT;
     question.absolute = false;
     return &question;
 }
