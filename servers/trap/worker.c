@@ -210,6 +210,7 @@ int worker_run(struct worker *worker)
         confine_begin(worker);
     else
         ways_parted(); /* relative ways are another caller's each time */
+    list_part();       /* and so are descriptors */
     slot->worker = getpid();
     if (slot->notification.id != 0) {
         slot->tries++;

@@ -162,7 +162,7 @@ static bool directory_is_known(int descriptor, uint64_t generation)
 
 static void directory_learn(int descriptor, uint64_t generation)
 {
-    if (!the_shim.teaches && !memory.apart)
+    if (!memory.apart)
         __atomic_store_n(directory_place(descriptor), directory_word(descriptor, generation),
                          __ATOMIC_RELAXED);
 }
