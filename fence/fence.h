@@ -23,6 +23,7 @@ enum fence_way {
                       lane's cookie */
     FENCE_ASKED,   /* the trap server is asked, cookie or not */
     FENCE_NETWORK, /* FENCE_CORE where the network is not the host's, else native */
+    FENCE_TOLD,    /* the same, and FENCE_CORE where the name space had binds when the tree began */
     FENCE_DENIED,  /* refused with the row's errno, and counted */
     FENCE_ABSENT,  /* ENOSYS, as a kernel without it says: programs have another way */
 };
@@ -84,6 +85,7 @@ struct fence_known {
 struct fence_options {
     bool confined; /* what Landlock does not hold is asked or refused */
     bool network;  /* the tree's network is not the host's: addresses are asked about */
+    bool binds;    /* the tree's name space has binds: names of Unix sockets that come in, too */
     bool internet; /* confined: some host may be reached or port be bound: sockets of the Internet
                       can be made, and each use of an address is asked about */
     bool report;   /* what is denied comes to the listener as well, so that it can be counted. Its

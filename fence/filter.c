@@ -477,6 +477,8 @@ static struct meeting meeting_of(const struct fence_options *options, uint32_t n
     /* The lane of these confers nothing: they only tell addresses. */
     if (meeting.way == FENCE_NETWORK)
         meeting.way = options->network ? FENCE_CORE : FENCE_NATIVE;
+    if (meeting.way == FENCE_TOLD)
+        meeting.way = options->network || options->binds ? FENCE_CORE : FENCE_NATIVE;
     if (rule_applies(options, call->rule, meeting.way)) {
         meeting.rule = call->rule;
         meeting.argument = call->argument;

@@ -106,6 +106,7 @@ static int filter_install(struct enter *enter, int landlock)
     pid_t courier;
     int error;
 
+    options.binds = (enter->plan.flags & ENTRY_BINDS) != 0;
     linker_calls_add(&options);
     if (pipe2(number, O_CLOEXEC) != 0)
         return errno;

@@ -94,7 +94,7 @@ static uint32_t plan_flags(const struct attendant *attendant)
     const struct tree_plan *plan = attendant->plan;
 
     return (attendant->filter ? ENTRY_FILTER : 0u) |
-           (entry_network_is_own(plan->session->directory, plan->space) ? ENTRY_NETWORK : 0u) |
+           entry_space_flags(plan->session->directory, plan->space) |
            (plan->best_effort ? ENTRY_BEST_EFFORT : 0u);
 }
 

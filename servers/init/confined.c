@@ -139,8 +139,7 @@ static uint32_t plan_flags(const struct translator *translator)
     const struct confinement *confinement = translator->confinement;
 
     return (confinement->untrapped ? 0u : ENTRY_FILTER) |
-           (entry_network_is_own(translator->init->directory, confinement->space) ? ENTRY_NETWORK
-                                                                                  : 0u) |
+           entry_space_flags(translator->init->directory, confinement->space) |
            (confinement->best_effort ? ENTRY_BEST_EFFORT : 0u);
 }
 

@@ -38,20 +38,42 @@ int entry_word_send(int to, bool trapped)
     return passing_send(to, &word, sizeof word, -1, MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
-bool entry_network_is_own(const char *session, uint64_t space)
+static bool network_is_own(int table)
+{
+    struct space_net net;
+
+    return pread(table, &net, sizeof net, SPACE_NET_OFFSET) == sizeof net &&
+           net.mode != SPACE_NET_HOST;
+}
+
+/* What is read while fs writes over it is read again. */
+static bool has_binds(int table)
+{
+    struct space_header header = {0}, after = {0};
+    struct space_snapshot snapshot = {0};
+
+    do {
+        if (pread(table, &header, sizeof header, 0) != sizeof header || header.generation == 0 ||
+            pread(table, &snapshot, sizeof snapshot, (off_t)header.active) != sizeof snapshot ||
+            pread(table, &after, sizeof after, 0) != sizeof after)
+            return false;
+    } while (after.generation - header.generation >= SPACE_RING_SAFE);
+    return (snapshot.flags & SPACE_HAS_BINDS) != 0;
+}
+
+uint32_t entry_space_flags(const char *session, uint64_t space)
 {
     char path[PATH_MAX];
-    struct space_net net = {.mode = SPACE_NET_HOST};
+    uint32_t flags;
     int table;
 
     if (snprintf(path, sizeof path, "%s/spaces/%llu/table", session, (unsigned long long)space) >=
         (int)sizeof path)
-        return false;
+        return 0;
     table = open(path, O_RDONLY | O_CLOEXEC);
     if (table < 0)
-        return false;
-    if (pread(table, &net, sizeof net, SPACE_NET_OFFSET) != sizeof net)
-        net.mode = SPACE_NET_HOST;
+        return 0;
+    flags = (network_is_own(table) ? ENTRY_NETWORK : 0u) | (has_binds(table) ? ENTRY_BINDS : 0u);
     close(table);
-    return net.mode != SPACE_NET_HOST;
+    return flags;
 }

@@ -17,6 +17,7 @@ enum entry_flags {
     ENTRY_FILTER = 1,      /* install the filter of the trap server */
     ENTRY_NETWORK = 2,     /* the network of its name space is not the host's */
     ENTRY_BEST_EFFORT = 4, /* confine as far as this kernel can */
+    ENTRY_BINDS = 8,       /* its name space has binds */
 };
 
 /* The policy follows it, packed as fence_policy_pack does; none: not confined. */
@@ -45,7 +46,7 @@ struct entry_word {
 /* Send the plan for a name space of the session. 0 or an errno. */
 int entry_plan_send(int to, uint32_t flags, const uint8_t *policy, size_t policy_length);
 int entry_word_send(int to, bool trapped);
-/* Whether what the programs of this name space do on the network concerns the session. */
-bool entry_network_is_own(const char *session, uint64_t space);
+/* The flags that this name space has today. */
+uint32_t entry_space_flags(const char *session, uint64_t space);
 
 #endif

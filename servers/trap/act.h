@@ -3,6 +3,7 @@
 #define HIRSEL_TRAP_ACT_H
 
 #include "servers/trap/worker.h"
+#include "shim/core/net_calls.h"
 
 /* What an error of bringing arguments over means for the answer. */
 void act_bring_failed(const struct worker *worker, struct answer *answer, long error);
@@ -34,11 +35,27 @@ void act_getcwd(struct worker *worker, struct answer *answer);
 void act_list(struct worker *worker, struct answer *answer);
 /* network.c: calls with addresses, of a space whose network is not the host's. */
 void act_network(struct worker *worker, struct answer *answer);
+struct net_view act_network_view(void);
+/* receive.c: those that bring addresses in. */
+void act_receive(struct worker *worker, struct answer *answer);
 /* local.c: bind, connect and sendto. False: it is none of a Unix socket, or one that the kernel
  * alone gets right. */
 bool act_local(struct worker *worker, struct answer *answer);
 /* getsockname and getpeername, the same. */
 bool act_local_name(struct worker *worker, struct answer *answer);
+/* Whether a call that brings the address of a Unix socket in may bring one that the session calls
+ * otherwise. */
+bool act_local_is_doubtful(struct worker *worker);
+/* An address that has come into the caller's memory, with its length; it has not gone on yet. */
+struct heard {
+    uint64_t address;
+    uint64_t length_at;
+    uint32_t room;   /* what there was for the address */
+    uint32_t length; /* as the kernel has it, which may be more */
+    long from;       /* the caller's socket whose peer that is; -1: it is not to be asked again */
+};
+/* Have the name of a Unix socket there as the session says it. False: it is none. */
+bool act_local_heard(struct worker *worker, const struct heard *heard);
 /* Where this address leads on the host, at `to`: its length there; 0: the kernel alone gets it
  * right; or -errno. `options`: of the walk. */
 struct sockaddr_un;

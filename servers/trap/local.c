@@ -154,12 +154,11 @@ bool act_local(struct worker *worker, struct answer *answer)
 
 /* ---- names that come in ---- */
 
-/* What the kernel says of the caller's socket, as the session says it. Its length; 0: it stays as
- * it is. */
-static size_t name_take(struct worker *worker, struct sockaddr_un *name)
+/* What the kernel says of a socket of the caller's, as the session says it. Its length; 0: it stays
+ * as it is. */
+static size_t name_take(struct worker *worker, bool own, int number, struct sockaddr_un *name)
 {
-    bool own = worker->call.number == SYS_getsockname;
-    int descriptor = (int)client_descriptor(&worker->client, (int)worker->call.given[0]);
+    int descriptor = (int)client_descriptor(&worker->client, number);
     struct view view = view_get();
     socklen_t length = sizeof *name;
     int result;
@@ -172,22 +171,79 @@ static size_t name_take(struct worker *worker, struct sockaddr_un *name)
     return result == 0 ? unix_name_in(&the_shim.caller, view.table, name, length) : 0;
 }
 
+static long name_give(struct worker *worker, const struct heard *heard,
+                      const struct sockaddr_un *name)
+{
+    long result = client_write(&worker->client, heard->address, name,
+                               heard->length < heard->room ? heard->length : heard->room);
+
+    return result < 0 ? result
+                      : client_write(&worker->client, heard->length_at, &heard->length,
+                                     sizeof heard->length);
+}
+
 bool act_local_name(struct worker *worker, struct answer *answer)
 {
     const long *given = worker->call.given;
+    struct heard heard = {.address = (uint64_t)given[1], .length_at = (uint64_t)given[2]};
     struct view view = view_get();
     struct sockaddr_un name;
-    uint32_t room, length;
 
     if (view.table == NULL || !view.binds || given[1] == 0 ||
-        client_read(&worker->client, &room, (uint64_t)given[2], sizeof room) < 0 || (int)room < 0)
+        client_read(&worker->client, &heard.room, heard.length_at, sizeof heard.room) < 0 ||
+        (int)heard.room < 0)
         return false;
-    length = (uint32_t)name_take(worker, &name);
-    if (length == 0 || !client_shares_root(&worker->client))
+    heard.length =
+        (uint32_t)name_take(worker, worker->call.number == SYS_getsockname, (int)given[0], &name);
+    if (heard.length == 0 || !client_shares_root(&worker->client))
         return false;
-    answer->result =
-        client_write(&worker->client, (uint64_t)given[1], &name, length < room ? length : room);
-    if (answer->result == 0)
-        answer->result = client_write(&worker->client, (uint64_t)given[2], &length, sizeof length);
+    answer->result = name_give(worker, &heard, &name);
+    return true;
+}
+
+bool act_local_is_doubtful(struct worker *worker)
+{
+    bool accepts = worker->call.number == SYS_accept || worker->call.number == SYS_accept4;
+    struct view view = view_get();
+    struct sockaddr_un name;
+    int type = SOCK_DGRAM, descriptor;
+    socklen_t size = sizeof type;
+
+    if (view.table == NULL || !view.binds || !client_shares_root(&worker->client))
+        return false;
+    if (accepts)
+        return true;
+    descriptor = (int)client_descriptor(&worker->client, (int)worker->call.given[0]);
+    if (descriptor < 0)
+        return false;
+    getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size);
+    close(descriptor);
+    /* Who sends on a connection is known before. */
+    return type == SOCK_DGRAM || name_take(worker, false, (int)worker->call.given[0], &name) > 0;
+}
+
+bool act_local_heard(struct worker *worker, const struct heard *heard)
+{
+    struct heard said = *heard;
+    struct sockaddr_un name = {0};
+    sa_family_t family = AF_UNSPEC;
+    struct view view = view_get();
+
+    if (heard->room < sizeof family || heard->length < sizeof family ||
+        client_read(&worker->client, &family, heard->address, sizeof family) < 0 ||
+        family != AF_UNIX)
+        return false;
+    if (heard->length > sizeof name)
+        return true;
+    if (heard->length <= heard->room)
+        said.length =
+            client_read(&worker->client, &name, heard->address, heard->length) == 0
+                ? (uint32_t)unix_name_in(&the_shim.caller, view.table, &name, heard->length)
+                : 0;
+    else
+        said.length =
+            heard->from < 0 ? 0 : (uint32_t)name_take(worker, false, (int)heard->from, &name);
+    if (said.length > 0)
+        name_give(worker, &said, &name);
     return true;
 }

@@ -1,6 +1,6 @@
 /* Calls with socket addresses. Of a space whose network is not the host's names are mapped by the
- * shim's core, on a duplicate of the caller's socket. What may block, and what brings an address
- * in, the caller does itself, led by the guide; what came in is mapped before it goes on. */
+ * shim's core, on a duplicate of the caller's socket. What may block the caller does itself, led by
+ * the guide. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -20,7 +20,7 @@
 #define DATA_MAX BUFFER_LIMIT
 #define MESSAGES_LED 8u
 
-static struct net_view view_of_network(void)
+struct net_view act_network_view(void)
 {
     const volatile struct space_net *net = the_shim.core.net;
     struct net_view view = {__atomic_load_n(&net->mode, __ATOMIC_ACQUIRE), net->slice};
@@ -204,7 +204,7 @@ static void act_sendto(struct worker *worker, struct answer *answer)
     long result = address_bring(worker, given[4], given[5], &address);
     size_t length = (size_t)given[2];
 
-    if (result != 0 || !is_internet(&address) || is_mapped(view_of_network(), &address)) {
+    if (result != 0 || !is_internet(&address) || is_mapped(act_network_view(), &address)) {
         if (result < 0)
             act_bring_failed(worker, answer, result);
         else
@@ -263,7 +263,7 @@ static void led_after(struct worker *worker, const struct guidance *guidance, ui
 static long message_map(struct worker *worker, const struct msghdr *message,
                         struct sockaddr_storage *to)
 {
-    struct net_view view = view_of_network();
+    struct net_view view = act_network_view();
     struct sockaddr_storage address;
     struct sockaddr_in mapped;
     struct net_name name;
@@ -318,7 +318,7 @@ static void act_sendmsg(struct worker *worker, struct answer *answer)
     bool mapped = false;
     long result = 0;
 
-    if (view_of_network().mode == SPACE_NET_HOST && names.table == NULL && !names.places) {
+    if (act_network_view().mode == SPACE_NET_HOST && names.table == NULL && !names.places) {
         answer->proceed = true;
         return;
     }
@@ -357,141 +357,6 @@ static void act_sendmsg(struct worker *worker, struct answer *answer)
     act_guided(answer, guide(worker, &guidance));
 }
 
-/* ---- receiving ---- */
-
-/* Map the address at `at` in the caller's memory, `room` bytes of which it wrote. */
-static void name_map_back(struct worker *worker, uint64_t at, uint32_t room)
-{
-    struct sockaddr_in in = {0};
-    size_t length = room < sizeof in ? room : sizeof in;
-    struct net_name name;
-
-    if (length < ADDRESS_NAME_ROOM || client_read(&worker->client, &in, at, length) < 0 ||
-        !address_name((long)&in, (uint32_t)length, &name))
-        return;
-    address_patch((long)&in, (uint32_t)length,
-                  net_name_out(view_of_network().slice, name, true, NULL));
-    client_write(&worker->client, at, &in, length);
-}
-
-/* accept: an address and its length. */
-static void name_after(struct worker *worker, const struct guidance *guidance, uint64_t text,
-                       long *result)
-{
-    const long *given = worker->call.given;
-    uint32_t length;
-
-    (void)text;
-    if (*result >= 0 &&
-        client_read(&worker->client, &length, (uint64_t)given[2], sizeof length) == 0 &&
-        length >= sizeof(struct sockaddr_in))
-        name_map_back(worker, (uint64_t)given[1], guidance->room);
-}
-
-/* recvfrom, as recvmsg: its sixth argument is taken, and what is led goes by the lane. */
-struct led_receive {
-    struct msghdr header;
-    struct iovec part;
-};
-
-static void receive_relocate(void *text, uint64_t at)
-{
-    struct led_receive *led = text;
-
-    led->header.msg_iov = (struct iovec *)(uintptr_t)(at + offsetof(struct led_receive, part));
-}
-
-static void receive_after(struct worker *worker, const struct guidance *guidance, uint64_t text,
-                          long *result)
-{
-    const long *given = worker->call.given;
-    uint32_t length;
-
-    if (*result < 0 || client_read(&worker->client, &length,
-                                   text + offsetof(struct msghdr, msg_namelen), sizeof length) < 0)
-        return;
-    if (client_write(&worker->client, (uint64_t)given[5], &length, sizeof length) < 0)
-        *result = -EFAULT;
-    else if (length >= sizeof(struct sockaddr_in))
-        name_map_back(worker, (uint64_t)given[4], guidance->room);
-}
-
-static void messages_after(struct worker *worker, const struct guidance *guidance, uint64_t text,
-                           long *result)
-{
-    bool several = worker->call.number == SYS_recvmmsg;
-    long count = several ? *result : *result >= 0;
-
-    (void)guidance;
-    (void)text;
-    for (long i = 0; i < count; i++) {
-        struct msghdr message;
-
-        if (client_read(&worker->client, &message,
-                        (uint64_t)worker->call.given[1] + (uint64_t)i * sizeof(struct mmsghdr),
-                        sizeof message) < 0)
-            return;
-        if (message.msg_name != NULL && message.msg_namelen >= sizeof(struct sockaddr_in))
-            name_map_back(worker, (uint64_t)message.msg_name, sizeof(struct sockaddr_in));
-    }
-}
-
-/* Let the caller do what it asked for, and see to what it got. */
-static void act_accept(struct worker *worker, struct answer *answer)
-{
-    const long *given = worker->call.given;
-    struct guidance guidance = {
-        .number = worker->call.number, .text_at = -1, .descriptor = -1, .after = name_after};
-
-    memcpy(guidance.arguments, given, sizeof guidance.arguments);
-    if (given[1] == 0 || given[2] == 0 ||
-        client_read(&worker->client, &guidance.room, (uint64_t)given[2], sizeof guidance.room) < 0)
-        answer->proceed = true;
-    else
-        act_guided(answer, guide(worker, &guidance));
-}
-
-static void act_recvfrom(struct worker *worker, struct answer *answer)
-{
-    const long *given = worker->call.given;
-    struct led_receive led = {.part = {(void *)given[1], (size_t)given[2]}};
-    struct guidance guidance = {.number = SYS_recvmsg,
-                                .arguments = {given[0], 0, given[3]},
-                                .text_at = 1,
-                                .text = &led,
-                                .text_length = sizeof led,
-                                .descriptor = -1,
-                                .relocate = receive_relocate,
-                                .after = receive_after};
-
-    if (given[4] == 0 || given[5] == 0 ||
-        client_read(&worker->client, &guidance.room, (uint64_t)given[5], sizeof guidance.room) <
-            0 ||
-        (int)guidance.room < 0) {
-        answer->proceed = true;
-        return;
-    }
-    led.header.msg_name = (void *)given[4];
-    led.header.msg_namelen = guidance.room;
-    led.header.msg_iovlen = 1;
-    act_guided(answer, guide(worker, &guidance));
-}
-
-static void act_recvmsg(struct worker *worker, struct answer *answer)
-{
-    const long *given = worker->call.given;
-    struct guidance guidance = {
-        .number = worker->call.number, .text_at = -1, .descriptor = -1, .after = messages_after};
-    struct msghdr message;
-
-    memcpy(guidance.arguments, given, sizeof guidance.arguments);
-    if (client_read(&worker->client, &message, (uint64_t)given[1], sizeof message) < 0 ||
-        (message.msg_name == NULL && worker->call.number == SYS_recvmsg))
-        answer->proceed = true;
-    else
-        act_guided(answer, guide(worker, &guidance));
-}
-
 void act_network(struct worker *worker, struct answer *answer)
 {
     switch (worker->call.number) {
@@ -510,10 +375,17 @@ void act_network(struct worker *worker, struct answer *answer)
     case SYS_sendmmsg:
         act_sendmsg(worker, answer);
         return;
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_recvmmsg:
+        act_receive(worker, answer);
+        return;
     default:
         break;
     }
-    if (view_of_network().mode == SPACE_NET_HOST) {
+    if (act_network_view().mode == SPACE_NET_HOST) {
         answer->proceed = true;
         return;
     }
@@ -536,17 +408,6 @@ void act_network(struct worker *worker, struct answer *answer)
         return;
     case SYS_sendto:
         act_sendto(worker, answer);
-        return;
-    case SYS_accept:
-    case SYS_accept4:
-        act_accept(worker, answer);
-        return;
-    case SYS_recvfrom:
-        act_recvfrom(worker, answer);
-        return;
-    case SYS_recvmsg:
-    case SYS_recvmmsg:
-        act_recvmsg(worker, answer);
         return;
     default:
         answer->proceed = true;

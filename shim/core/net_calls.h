@@ -74,6 +74,8 @@ long call_connect(struct net_view view, const long arguments[6]);
 /* net_message.c */
 long call_sendto(struct net_view view, const long arguments[6]);
 long call_recvfrom(struct net_view view, const long arguments[6]);
+/* recvfrom with room for an address, as a message: it has none for the lane's cookie. */
+long receive_from(const long arguments[6], uint32_t room);
 long call_sendmsg(struct net_view view, const long arguments[6]);
 long call_recvmsg(struct net_view view, const long arguments[6]);
 long call_sendmmsg(struct net_view view, const long arguments[6]);

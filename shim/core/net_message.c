@@ -138,12 +138,15 @@ long call_sendmmsg(struct net_view view, const long arguments[6])
     return sent > 0 ? (long)sent : result;
 }
 
-/* As a message: recvfrom has no room for the lane's cookie. */
-static long receive_from(const long arguments[6], uint32_t room)
+long receive_from(const long arguments[6], uint32_t room)
 {
     struct iovec part = {(void *)arguments[1], (size_t)arguments[2]};
     struct msghdr message = {
         .msg_name = (void *)arguments[4], .msg_namelen = room, .msg_iov = &part, .msg_iovlen = 1};
+    /* What the kernel finds wrong with the one and not with the other it is asked itself. */
+    if ((int)room < 0 || !memory_writable(arguments[5], arguments[0]))
+        return call_native(SYS_recvfrom, arguments);
+    *(uint32_t *)arguments[5] = room;
     long result = lane_call(SYS_recvmsg, arguments[0], (long)&message, arguments[3], 0, 0);
     if (!system_failed(result))
         *(uint32_t *)arguments[5] = message.msg_namelen;
@@ -153,12 +156,10 @@ static long receive_from(const long arguments[6], uint32_t room)
 long call_recvfrom(struct net_view view, const long arguments[6])
 {
     uint32_t room;
-    bool wanted = arguments[4] != 0 && arguments[5] != 0 &&
-                  memory_read(&room, arguments[5], sizeof room) && (int)room >= 0 &&
-                  memory_writable(arguments[5], arguments[0]);
+    bool wanted =
+        arguments[4] != 0 && arguments[5] != 0 && memory_read(&room, arguments[5], sizeof room);
     if (!wanted)
         return call_native(SYS_recvfrom, arguments);
-    *(uint32_t *)arguments[5] = room;
     long result = receive_from(arguments, room);
     struct net_name name;
     uint32_t length;

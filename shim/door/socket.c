@@ -39,13 +39,16 @@ static long decided_call(long number, const long arguments[6])
     return number == SYS_sendto ? send_native(arguments) : call_native(number, arguments);
 }
 
+static bool network_is_the_hosts(void)
+{
+    return __atomic_load_n(&the_shim.core.net->mode, __ATOMIC_RELAXED) == SPACE_NET_HOST;
+}
+
 /* The call with the addresses of the space's network. */
 static long network_call(long number, const long arguments[6])
 {
-    const volatile struct space_net *net = the_shim.core.net;
-    if (__atomic_load_n(&net->mode, __ATOMIC_RELAXED) != SPACE_NET_HOST)
-        return net_call(net, number, arguments);
-    return decided_call(number, arguments);
+    return network_is_the_hosts() ? decided_call(number, arguments)
+                                  : net_call(the_shim.core.net, number, arguments);
 }
 
 /* ---- addresses that go out ---- */
@@ -215,7 +218,9 @@ static long address_receive(long number, const long arguments[6], int at, const 
 {
     struct incoming in;
     bool wanted = incoming_read(&in, arguments[at], arguments[at + 1]);
-    long result = network_call(number, arguments);
+    bool as_message =
+        number == SYS_recvfrom && wanted && the_shim.trapped && network_is_the_hosts();
+    long result = as_message ? receive_from(arguments, in.room) : network_call(number, arguments);
     if (!wanted || system_failed(result))
         return result;
     bool own = number == SYS_getsockname || number == SYS_getpeername;

@@ -181,7 +181,7 @@ mkdir -p static/place/sub in/static/sub
 : >in/static/file
 ln -s "$WORK/static/place" static/way
 (cd static && exec "$BARE/sockets" "$WORK/static/place") >native.out 2>&1
-rm static/place/{server,client,stream}
+rm static/place/{server,client,stream,client-of-stream,other}
 check 'natively' grep -q 'heard: one of, from me' native.out
 echo "bind $WORK/in/static $WORK/static/place" >space
 for network in host private; do

@@ -24,8 +24,21 @@ static const struct fence_options modes[] = {
     {.confined = true, .landlock = LANDLOCK_ALL, .internet = true},
     {.confined = true, .landlock = 2},
     {.confined = true, .landlock = 0},
+    {.binds = true},
+    {.confined = true, .landlock = LANDLOCK_ALL, .binds = true},
 };
-enum { OPEN, OPEN_NETWORK, CONFINED, CONFINED_NETWORK, CONFINED_INTERNET, OLD, BARE, MODES };
+enum {
+    OPEN,
+    OPEN_NETWORK,
+    CONFINED,
+    CONFINED_NETWORK,
+    CONFINED_INTERNET,
+    OLD,
+    BARE,
+    OPEN_BINDS,
+    CONFINED_BINDS,
+    MODES
+};
 
 /* The kernel itself lets these pass any filter: they are the way back from its probes, and kill who
  * calls them otherwise. */
@@ -85,6 +98,8 @@ static int expected(uint32_t number, const struct fence_options *options, bool c
     if (call->rule == FENCE_RULE_ADDRESS || call->rule == FENCE_RULE_SENDTO)
         return TRY_NATIVE;
     if (way == FENCE_NETWORK && !options->network)
+        return TRY_NATIVE;
+    if (way == FENCE_TOLD && !options->network && !options->binds)
         return TRY_NATIVE;
     if (way == FENCE_ASKED || (way == FENCE_CORE && options->confined && options->landlock == 0))
         return TRY_ASKED;
@@ -171,11 +186,11 @@ struct special {
 };
 
 #define IN(mode) (1u << (mode))
-static const unsigned every_confined =
-    IN(CONFINED) | IN(CONFINED_NETWORK) | IN(CONFINED_INTERNET) | IN(OLD) | IN(BARE);
+static const unsigned every_confined = IN(CONFINED) | IN(CONFINED_NETWORK) | IN(CONFINED_INTERNET) |
+                                       IN(OLD) | IN(BARE) | IN(CONFINED_BINDS);
 static const unsigned landlocked =
-    IN(CONFINED) | IN(CONFINED_NETWORK) | IN(CONFINED_INTERNET) | IN(OLD);
-static const unsigned unconfined = IN(OPEN) | IN(OPEN_NETWORK);
+    IN(CONFINED) | IN(CONFINED_NETWORK) | IN(CONFINED_INTERNET) | IN(OLD) | IN(CONFINED_BINDS);
+static const unsigned unconfined = IN(OPEN) | IN(OPEN_NETWORK) | IN(OPEN_BINDS);
 static const unsigned everywhere = (1u << MODES) - 1;
 static const unsigned closed = IN(CONFINED) | IN(OLD) | IN(BARE);
 
@@ -530,7 +545,8 @@ START_TEST(test_shim_agrees)
 {
     for (uint32_t number = 0; number < CALL_TABLE_SIZE; number++) {
         const struct fence_call *call = fence_call_at(number);
-        bool core = call && (call->way == FENCE_CORE || call->way == FENCE_NETWORK);
+        bool core = call && (call->way == FENCE_CORE || call->way == FENCE_NETWORK ||
+                             call->way == FENCE_TOLD);
         bool listed = false;
         for (size_t i = 0; i < sizeof differences / sizeof differences[0]; i++)
             listed |= differences[i].number == number;

@@ -87,6 +87,7 @@ static const char head[] =
     "*lane*); without the mark the trap server is asked |\n"
     "| asked | the trap server is asked, mark or not |\n"
     "| network | *core* where the tree's network is not the host's, else *native* |\n"
+    "| told | the same, and *core* where the tree's name space has binds when the tree starts |\n"
     "| denied | refused with this errno; of a confined tree the trap server counts it |\n"
     "| absent | ENOSYS, as a kernel without it says: programs have another way |\n"
     "\n"
@@ -112,8 +113,9 @@ static const char *rule_name(unsigned rule)
 static void way_print(FILE *out, const struct fence_call *call, unsigned way)
 {
     static const char *const words[] = {
-        [FENCE_NATIVE] = "native",   [FENCE_CORE] = "core",     [FENCE_ASKED] = "asked",
-        [FENCE_NETWORK] = "network", [FENCE_DENIED] = "denied", [FENCE_ABSENT] = "absent",
+        [FENCE_NATIVE] = "native",   [FENCE_CORE] = "core", [FENCE_ASKED] = "asked",
+        [FENCE_NETWORK] = "network", [FENCE_TOLD] = "told", [FENCE_DENIED] = "denied",
+        [FENCE_ABSENT] = "absent",
     };
 
     fputs(words[way], out);

@@ -1,17 +1,18 @@
-/* sockets PLACE: what is said by and of Unix sockets whose names are in the folder PLACE. Whose
- * names come in by accept or a message it does not say: those are the kernel's to a program without
- * the shim. */
+/* sockets PLACE: what is said by and of Unix sockets whose names are in the folder PLACE. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *place;
@@ -112,6 +113,177 @@ static void send_several(int from, int to)
         heard(to);
 }
 
+/* A name that came in, of which there was room for so much. */
+static void named(const char *what, long result, const struct sockaddr_un *address,
+                  socklen_t length, socklen_t room)
+{
+    const socklen_t start = offsetof(struct sockaddr_un, sun_path);
+    socklen_t shown = length < room ? length : room;
+
+    if (result < 0) {
+        said(what, result);
+        return;
+    }
+    printf("%s: from a name of %u bytes: %.*s\n", what, (unsigned)length,
+           shown > start ? (int)(shown - start) : 0, address->sun_path);
+}
+
+static void heard_from(int file, socklen_t room, int flags)
+{
+    struct sockaddr_un address = {0};
+    socklen_t length = room;
+    char text[64];
+    long result = recvfrom(file, text, sizeof text, flags, (struct sockaddr *)&address, &length);
+
+    named("recvfrom", result, &address, length, room);
+}
+
+/* With a descriptor beside it. */
+static void heard_message(int file, socklen_t room)
+{
+    struct sockaddr_un address = {0};
+    char text[64], control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+    struct iovec part = {text, sizeof text};
+    struct msghdr message = {.msg_name = &address,
+                             .msg_namelen = room,
+                             .msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
+    long result = recvmsg(file, &message, MSG_DONTWAIT);
+    struct cmsghdr *header = result < 0 ? NULL : CMSG_FIRSTHDR(&message);
+
+    named("recvmsg", result, &address, message.msg_namelen, room);
+    for (; header != NULL; header = CMSG_NXTHDR(&message, header))
+        if (header->cmsg_type == SCM_RIGHTS) {
+            int got;
+
+            memcpy(&got, CMSG_DATA(header), sizeof got);
+            printf("with a descriptor that is %s\n", fcntl(got, F_GETFD) >= 0 ? "open" : "not");
+            close(got);
+        }
+}
+
+static void pass(int file, int descriptor)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {(void *)"pass", 4};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    said("pass", sendmsg(file, &message, 0));
+}
+
+static void heard_several(int file)
+{
+    struct sockaddr_un addresses[3] = {0};
+    struct timespec soon = {.tv_nsec = 1000000};
+    struct mmsghdr messages[3] = {0};
+    char text[3][64];
+    struct iovec parts[3];
+    int count;
+
+    for (int i = 0; i < 3; i++) {
+        parts[i] = (struct iovec){text[i], sizeof text[i]};
+        messages[i].msg_hdr = (struct msghdr){.msg_name = i == 1 ? NULL : &addresses[i],
+                                              .msg_namelen = sizeof addresses[i],
+                                              .msg_iov = &parts[i],
+                                              .msg_iovlen = 1};
+    }
+    count = recvmmsg(file, messages, 3, MSG_DONTWAIT, &soon);
+    said("recvmmsg", count);
+    for (int i = 0; i < count; i++)
+        named("of it", messages[i].msg_len, &addresses[i], messages[i].msg_hdr.msg_namelen,
+              sizeof addresses[i]);
+}
+
+static volatile sig_atomic_t rings;
+
+static void ring(int signal)
+{
+    (void)signal;
+    rings++;
+}
+
+/* In half of them a signal comes first: the call fails, or goes on. */
+static void interrupted(int file, int flags, const char *what)
+{
+    const struct itimerval soon = {.it_value = {.tv_usec = 30000}};
+    struct sigaction action = {.sa_handler = ring, .sa_flags = flags};
+
+    sigaction(SIGALRM, &action, NULL);
+    rings = 0;
+    printf("%s\n", what);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    heard_from(file, sizeof(struct sockaddr_un), 0);
+    printf("%d signal\n", (int)rings);
+}
+
+/* Somebody sends while the receiver waits. */
+static pid_t sender_start(int from)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        usleep(100000);
+        _exit(send(from, "late", 4, 0) != 4);
+    }
+    return child;
+}
+
+static void names_of_messages(int from, int to)
+{
+    const struct timeval soon = {.tv_usec = 20000}, never = {0};
+
+    said("send", send(from, "text", 4, 0));
+    heard_from(to, sizeof(struct sockaddr_un), 0);
+    pass(from, from);
+    heard_message(to, sizeof(struct sockaddr_un));
+    for (int i = 0; i < 3; i++)
+        said("send", send(from, "text", 4, 0));
+    heard_from(to, sizeof(struct sockaddr_un), MSG_PEEK);
+    heard_several(to);
+    heard_from(to, sizeof(struct sockaddr_un), MSG_DONTWAIT);
+    heard_message(to, sizeof(struct sockaddr_un));
+    setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
+    heard_from(to, sizeof(struct sockaddr_un), 0);
+    setsockopt(to, SOL_SOCKET, SO_RCVTIMEO, &never, sizeof never);
+    interrupted(to, 0, "a signal");
+    fflush(stdout);
+    sender_start(from);
+    interrupted(to, SA_RESTART, "a signal on the way");
+    wait(NULL);
+    said("no room",
+         recvfrom(to, NULL, 0, MSG_DONTWAIT, (struct sockaddr *)4096, (socklen_t *)4096));
+}
+
+static void accepted_from(int server, const char *name, socklen_t room, int flags)
+{
+    struct sockaddr_un address = {0};
+    socklen_t length = address_of(&address, "/stream");
+    int client = made(SOCK_STREAM, name), accepted;
+
+    said("connect", connect(client, (struct sockaddr *)&address, length));
+    memset(&address, 0, sizeof address);
+    length = room;
+    accepted = flags < 0 ? accept(server, (struct sockaddr *)&address, &length)
+                         : accept4(server, (struct sockaddr *)&address, &length, flags);
+    named("accept", accepted, &address, length, room);
+    printf("it is closed by exec: %d\n", fcntl(accepted, F_GETFD));
+    said("send", send(client, "stream", 6, 0));
+    heard_from(accepted, sizeof address, 0);
+    heard_message(accepted, sizeof address);
+    close(accepted);
+    close(client);
+}
+
 /* Datagrams by address, which in a private network is another one. */
 static void internet(void)
 {
@@ -146,7 +318,7 @@ int main(int argc, char **argv)
         return 2;
     place = argv[1];
     server = made(SOCK_DGRAM, "/server");
-    client = made(SOCK_DGRAM, "place/client");
+    client = made(SOCK_DGRAM, "/client");
     setsockopt(server, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
     told("the server's name", getsockname, server, sizeof address);
     told("a short room", getsockname, server, 12);
@@ -158,6 +330,7 @@ int main(int argc, char **argv)
     told("its peer", getpeername, client, sizeof address);
     said("send", send(client, "connected", 9, 0));
     heard(server);
+    names_of_messages(client, server);
     said("sendto nobody", sendto(client, "text", 4, 0, NULL, 0));
     heard(server);
 
@@ -171,6 +344,10 @@ int main(int argc, char **argv)
     told("its own", getsockname, accepted, sizeof address);
     told("nameless", getsockname, client, sizeof address);
     told("nobody", getpeername, accepted, sizeof address);
+    accepted_from(server, "/client-of-stream", sizeof address, -1);
+    accepted_from(server, "/other", 20, SOCK_CLOEXEC);
+    accepted_from(server, "", sizeof address, 0);
+    told("nobody waits", accept, server, sizeof address);
     said("a name in vain", sendto(client, "text", 4, 0, (struct sockaddr *)&address,
                                   address_of(&address, "/stream")));
     said("a pair", socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
