@@ -57,6 +57,7 @@ void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, st
     const struct asker *asker = asker_of(port);
     uint64_t space = asker_space_for(fs, asker, request->space);
     struct translator *translator = NULL;
+    struct asking asking;
     bool self;
     int error;
 
@@ -89,5 +90,10 @@ void node_request(struct port *port, ProtobufCMessage *body, struct msg *raw, st
     }
     if (raw->operation == HIRSEL__NODE_OPERATION__NODE_OPEN && translator->record.kind == 'd')
         spaces_mark_placeholders(&fs->names);
-    life_pass(translator, raw, reply, space, asker->guarded);
+    asking =
+        (struct asking){.space = space,
+                        .guarded = asker->guarded,
+                        .of_directory = raw->operation == HIRSEL__NODE_OPERATION__NODE_STAT &&
+                                        request->path.len == 0 && translator->record.kind == 'd'};
+    life_pass(translator, raw, reply, &asking);
 }

@@ -66,6 +66,10 @@ void running_lost(struct translator *translator);
 /* Of its connection; `context` is the translator. */
 void running_hung_up(struct port *port, int error, void *context);
 
+/* ---- told.c: what it said of a directory's node itself ---- */
+
+void told_take(struct translator *translator, const struct msg *answer);
+
 /* ---- watching.c ---- */
 
 /* It has something in hand now: see that it does not hang. */

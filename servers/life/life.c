@@ -146,6 +146,7 @@ static int text_set(char **to, const char *from)
 static int plan_take(struct translator *translator, const struct translator_plan *plan)
 {
     struct record record;
+    bool moved = plan->record == &translator->record;
     int error = record_copy(plan->record, &record);
 
     if (error)
@@ -167,6 +168,7 @@ static int plan_take(struct translator *translator, const struct translator_plan
     translator->device = plan->device;
     translator->inode = plan->inode;
     translator->active = plan->text == NULL;
+    translator->is_told = translator->is_told && moved;
     return 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "libmsg/msg.h"
 #include "libmsg/rpc.h"
+#include "proto/node.pb-c.h"
 #include "servers/names/names.h"
 
 enum translator_state {
@@ -68,6 +69,10 @@ struct translator {
     bool active; /* an entry of a table, else: */
     uint64_t device, inode;
     char *text;
+    /* What its last process that was asked said of a directory's node itself: it stays so until the
+     * next one says otherwise. */
+    Hirsel__Attributes told;
+    bool is_told;
 
     enum translator_state state;
     pid_t pid; /* 0: no process */
@@ -140,9 +145,15 @@ bool life_is_alive(const struct translator *translator);
 /* init says that a child has ended, with `status` as wait(2) gives it. */
 void life_child_ended(struct life *life, uint64_t id, pid_t pid, int status);
 
+struct asking {
+    uint64_t space;
+    pid_t guarded;     /* of the asker */
+    bool of_directory; /* the status of a directory's node itself is asked for */
+};
+
 /* Pass a NodeRequest on, starting the translator if need be; its answer, descriptors and all, goes
- * to the caller. `message` is kept. `guarded`: of the asker. */
+ * to the caller. `message` is kept. */
 void life_pass(struct translator *translator, struct msg *message, struct reply *reply,
-               uint64_t space, pid_t guarded);
+               const struct asking *asking);
 
 #endif

@@ -15,7 +15,7 @@ struct passing {
     struct msg message; /* owned */
     struct reply *reply;
     struct call *call; /* while the translator has it */
-    uint64_t space;
+    struct asking asking;
     unsigned tries;  /* processes that ended with it in hand */
     ev_tstamp since; /* the first one's end */
     bool cancelled;
@@ -43,7 +43,7 @@ static void passing_end(struct passing *passing, int error, struct msg *answer)
 static size_t body_with_space(uint8_t *to, const struct passing *passing)
 {
     uint8_t *at = to + passing->message.length;
-    uint64_t space = passing->space;
+    uint64_t space = passing->asking.space;
 
     if (passing->message.length)
         memcpy(to, passing->message.body, passing->message.length);
@@ -100,8 +100,11 @@ static void passing_answered(int error, struct msg *answer, void *context)
         passing_end(passing, ECANCELED, NULL);
     else if (broke)
         passing_broke(passing);
-    else
+    else {
+        if (error == 0 && passing->asking.of_directory)
+            told_take(passing->translator, answer);
         passing_end(passing, error, answer);
+    }
 }
 
 static void passing_send(struct passing *passing)
@@ -164,7 +167,7 @@ static void passing_cancelled(struct reply *reply, void *context)
 }
 
 void life_pass(struct translator *translator, struct msg *message, struct reply *reply,
-               uint64_t space, pid_t guarded)
+               const struct asking *asking)
 {
     struct passing *passing = calloc(1, sizeof(*passing));
 
@@ -173,10 +176,10 @@ void life_pass(struct translator *translator, struct msg *message, struct reply 
         return;
     }
     passing->waiter.up = passing_up;
-    passing->waiter.guarded = guarded;
+    passing->waiter.guarded = asking->guarded;
     passing->translator = translator;
     passing->reply = reply;
-    passing->space = space;
+    passing->asking = *asking;
     msg_keep(message, &passing->message);
     reply_on_cancel(reply, passing_cancelled, passing);
     if (passing->cancelled)

@@ -76,6 +76,7 @@ int state_save(const struct translator *translator)
     state.text = bytes_of(translator->text);
     state.pid = (uint32_t)translator->pid;
     state.start_time = translator->start_time;
+    state.told = translator->is_told ? (Hirsel__Attributes *)&translator->told : NULL;
     state.n_command = translator->record.count;
     state.command = calloc(translator->record.count, sizeof(*state.command));
     if (!state.command)
@@ -137,6 +138,12 @@ static int state_fill(const Hirsel__FsState *state, struct translator *translato
     translator->text = state->active ? NULL : text_of(state->text);
     translator->pid = (pid_t)state->pid;
     translator->start_time = state->start_time;
+    if (state->told) {
+        translator->told = *state->told;
+        translator->told.base.n_unknown_fields = 0;
+        translator->told.base.unknown_fields = NULL;
+        translator->is_told = true;
+    }
     record->kind = state->kind[0];
     record->device = record->kind == 'p' ? text_of(state->device_path) : NULL;
     record->command = calloc(state->n_command + 1, sizeof(char *));

@@ -151,5 +151,46 @@ waiter=$!
 await 10 test -e goes.count
 check 'a node whose translator dies again and again can be taken away' timeout 60 hirsel settrans --session t -fg goes
 wait $waiter
+
+# What a directory's node is does not depend on whether its translator runs: killed, again and again,
+# in the middle of other programs' looks, and fs with it.
+mkdir root && touch -d '2001-02-03 04:05:06.123456789' root/file && chmod 0750 root && touch -d '1999-01-02 03:04:05' root
+tar cf root.tar -C root . && touch -d '2011-01-02 03:04:05' root.tar
+check 'settrans of an archive' hirsel settrans --session t -c archived archive "$WORK/root.tar"
+# shellcheck disable=SC2016
+cat >looking.py <<'END'
+import os, subprocess, sys, time
+node, seen, found = sys.argv[1], {}, None
+until = time.monotonic() + 3
+while time.monotonic() < until:
+    s = os.stat(node)
+    what = (s.st_dev, s.st_ino, oct(s.st_mode), s.st_nlink, s.st_uid, s.st_gid, s.st_size, s.st_mtime_ns, s.st_ctime_ns, os.access(node, os.R_OK | os.X_OK))
+    seen[what] = seen.get(what, 0) + 1
+for what in seen:
+    print(*what)
+END
+prints 'it is started' file in_session ls archived
+in_session stat -c '%i %a %Y %n' archived >before
+in_session python3 looking.py archived >looked 2>looking.err &
+looking=$!
+kills=0
+while kill -0 $looking 2>/dev/null; do
+    pid=$(server_pid archive)
+    if [[ -n $pid ]]; then kill -9 "$pid" 2>/dev/null && kills=$((kills + 1)); fi
+    if ((kills == 3)); then kill -9 "$(server_pid fs)"; fi
+    in_session ls archived >/dev/null
+done
+wait $looking
+if (($(wc -l <looked) == 1 && kills >= 3)); then ok "a directory's node is always the same one ($kills lives)"; else
+    not_ok "of $kills lives"
+    show looked looking.err
+fi
+kill -9 "$(server_pid archive)"
+in_session stat -c '%i %a %Y %n' archived >between
+in_session ls archived >/dev/null
+in_session stat -c '%i %a %Y %n' archived >after
+check 'between two lives it has the mode and time that it had' cmp before between
+check 'and after them' cmp before after
+check 'which are those of the archive' grep -q ' 750 915246245 ' after
 session_stop
 finish

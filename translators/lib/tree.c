@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,18 @@ static int directory_make(const char *name, int *descriptor)
     *descriptor =
         openat(library.node_descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return *descriptor >= 0 ? 0 : errno;
+}
+
+/* When the tree was made, which is the same in all lives; where that is not known, now. */
+static void time_of_tree(struct timespec *time)
+{
+    struct statx found;
+
+    if (statx(library.tree_descriptor, "", AT_EMPTY_PATH, STATX_BTIME, &found) == 0 &&
+        (found.stx_mask & STATX_BTIME))
+        *time = (struct timespec){found.stx_btime.tv_sec, (long)found.stx_btime.tv_nsec};
+    else
+        clock_gettime(CLOCK_REALTIME, time);
 }
 
 int tree_start(void)
@@ -33,7 +46,7 @@ int tree_start(void)
         return error;
     if (fstat(library.tree_descriptor, &found) != 0)
         return errno;
-    clock_gettime(CLOCK_REALTIME, &attributes.st_mtim);
+    time_of_tree(&attributes.st_mtim);
     root = node_make_root(&attributes);
     if (!root)
         return errno;
