@@ -106,7 +106,7 @@ static uint64_t ring_place(const struct space_header *header, size_t size)
         return SPACE_RING_OFFSET;
     active = (const void *)((const char *)header + header->active);
     next = header->active + align(active->size);
-    return next + size > SPACE_FILE_SIZE ? SPACE_RING_OFFSET : next;
+    return next + size > SPACE_RING_END ? SPACE_RING_OFFSET : next;
 }
 
 int table_publish(struct table *table, const struct entries *entries)
@@ -228,10 +228,10 @@ int table_read(const struct table *table, struct entries *entries)
 
     memset(entries, 0, sizeof(*entries));
     if (active < SPACE_RING_OFFSET || active % SNAPSHOT_ALIGNMENT ||
-        active > SPACE_FILE_SIZE - sizeof(*snapshot))
+        active > SPACE_RING_END - sizeof(*snapshot))
         return EBADMSG;
     snapshot = (const void *)((const char *)table->header + active);
-    if (snapshot->size > SPACE_SNAPSHOT_MAX || active + snapshot->size > SPACE_FILE_SIZE ||
+    if (snapshot->size > SPACE_SNAPSHOT_MAX || active + snapshot->size > SPACE_RING_END ||
         sizeof(*snapshot) + (uint64_t)snapshot->count * sizeof(*from) > snapshot->size)
         return EBADMSG;
     entries->sticky_flags = snapshot->flags & SPACE_HAS_NODES;

@@ -536,7 +536,8 @@ static bool list_is_doubtful(const struct worker *worker, const struct view *vie
         return false;
     if (fstat(place, &status) == 0 && S_ISDIR(status.st_mode)) {
         doubtful = status.st_nlink == 0;
-        for (uint32_t i = 0; !doubtful && view->table != NULL && i < view->table->count; i++) {
+        for (uint32_t i = 0; !doubtful && view->table != NULL && i < table_count(view->table);
+             i++) {
             const struct space_entry *entry = &table_entries(view->table)[i];
 
             doubtful =

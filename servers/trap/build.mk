@@ -14,6 +14,6 @@ $(B)/libexec/hirsel/trap: $(TRAP_OBJECTS) $(TRAP_SHIM) $(B)/lib/libfence.a $(B)/
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(STATIC_LIBS)
 
-TRAP_UNITS := trap_homes trap_journal trap_call
+TRAP_UNITS := trap_homes trap_journal trap_call trap_overrun
 $(foreach unit,$(TRAP_UNITS),$(eval UNIT_LINK_$(unit) = $$(TRAP_PARTS) $$(B)/lib/libfence.a $$(SERVERLIB)))
 $(foreach unit,$(TRAP_UNITS),$(eval UNIT_LIBS_$(unit) = -lseccomp))

@@ -215,7 +215,7 @@ static bool memory_map(const struct worker *worker, const struct view *view, cha
 
     if (own == NULL || strncmp(path, FENCE_MEMORY, start) != 0 ||
         (path[start] != '/' && path[start] != '\0') || strstr(path, "/..") != NULL ||
-        (view->table != NULL && text_find(view->table, AT_FDCWD, path) == TEXT_TABLE))
+        (view->table != NULL && text_find(view, AT_FDCWD, path) == TEXT_TABLE))
         return false;
     length = strlen(own);
     rest = strlen(path + start);

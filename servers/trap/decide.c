@@ -158,7 +158,7 @@ static bool is_plain(struct worker *worker, struct question *question)
         return false;
     if (!probe_make(&worker->client, question))
         return false;
-    if (text_find(view->table, AT_FDCWD, question->absolute ? question->probe : question->path) ==
+    if (text_find(view, AT_FDCWD, question->absolute ? question->probe : question->path) ==
         TEXT_TABLE)
         return false;
     if (view->shadows && !way_is_plain(view, AT_FDCWD, question->probe))

@@ -77,14 +77,32 @@ static inline const struct space_snapshot *table_active(const struct core *core,
     uint64_t offset = __atomic_load_n(&header->active, __ATOMIC_ACQUIRE);
     *generation = published;
     if (published == 0 || offset < SPACE_RING_OFFSET ||
-        offset > SPACE_FILE_SIZE - sizeof(struct space_snapshot))
+        offset > SPACE_RING_END - sizeof(struct space_snapshot))
         return NULL;
     return (const struct space_snapshot *)((const char *)header + offset);
 }
-bool table_still(const struct core *core, uint64_t generation);
+/* Whether what was read from that generation's snapshot was its own. */
+static inline bool table_still(const struct core *core, uint64_t generation)
+{
+    /* An acquire fence first: the reads from the snapshot must not sink below this load. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&core->header->generation, __ATOMIC_RELAXED) - generation <
+           SPACE_RING_SAFE;
+}
 
+/* A snapshot that is being written over says anything: these keep within the file, whatever it
+ * says. Each looks once; what is asked twice may get two answers. */
+uint32_t table_count(const struct space_snapshot *table);
 const struct space_entry *table_entries(const struct space_snapshot *table);
-const char *table_text(const struct space_snapshot *table, uint32_t offset);
+struct table_text {
+    const char *bytes; /* a NUL ends them somewhere in the file */
+    size_t length;     /* less than PATH_LIMIT */
+};
+struct table_text table_path(const struct space_snapshot *table, const struct space_entry *entry);
+/* Its last component; and what is before that and its slash. */
+struct table_text table_last(const struct space_snapshot *table, const struct space_entry *entry);
+struct table_text table_parent(const struct space_snapshot *table, const struct space_entry *entry);
+struct table_text table_target(const struct space_snapshot *table, const struct space_entry *entry);
 /* The entry at exactly this name. */
 const struct space_entry *table_find(const struct space_snapshot *table, const char *name,
                                      size_t length);

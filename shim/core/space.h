@@ -7,13 +7,15 @@
  *   offset 2048   struct space_net        written by net
  *   offset 3072   struct space_changes    written by every program of the tree
  *   offset 4096   struct space_ways       written by every program of the tree
- *   offset 8192   the ring of snapshots   written by fs
+ *   offset 135168 the ring of snapshots   written by fs
  *
  * A snapshot (struct space_snapshot, its entries, its strings) is never changed once published: fs
  * writes the next one behind it in the ring, then stores its offset in `active` (release) and adds
  * one to `generation`. A reader loads `generation`, then `active` (acquire), uses the snapshot, and
  * loads `generation` again: if it moved on by SPACE_RING_SAFE or more, the snapshot may have been
- * written over, and the reader starts again. So a writer that dies at any instant leaves a good
+ * written over, and the reader starts again. Until then it may have read anything: it takes counts,
+ * offsets and lengths from a snapshot by table_count, table_path and table_target alone, which keep
+ * it within the file. So a writer that dies at any instant leaves a good
  * table, and no reader ever waits.
  *
  * No libc here: the shim includes this. */
@@ -23,15 +25,18 @@
 #include <stdint.h>
 
 #define SPACE_MAGIC 0x6c65737269484e53ull /* "SNHirsel" */
-#define SPACE_LAYOUT 5
-#define SPACE_FILE_SIZE (1u << 20) /* the whole file, sparse; mapped whole */
+#define SPACE_LAYOUT 6
 #define SPACE_NET_OFFSET 2048
 #define SPACE_CHANGES_OFFSET 3072
 #define SPACE_HANDOVERS_OFFSET 3584
 #define SPACE_WAYS_OFFSET 4096
 #define SPACE_RING_OFFSET (4096 + 131072)
+#define SPACE_RING_END (1u << 20)
 /* A snapshot larger than this is refused (ENOSPC), so that the ring holds at least four. */
-#define SPACE_SNAPSHOT_MAX ((SPACE_FILE_SIZE - SPACE_RING_OFFSET) / 4)
+#define SPACE_SNAPSHOT_MAX ((SPACE_RING_END - SPACE_RING_OFFSET) / 4)
+/* The whole file, sparse; mapped whole. Nothing is ever written behind the ring: what a reader
+ * believes of a snapshot that is written over at that moment leads no farther than that. */
+#define SPACE_FILE_SIZE (SPACE_RING_END + (1u << 18))
 /* The active snapshot stays whole while fewer than this many more are published. */
 #define SPACE_RING_SAFE 2
 

@@ -18,16 +18,16 @@ const char *walk_rest(const struct walk *walk, size_t *length)
 }
 
 /* host = base + the part of the name behind `covered`. */
-static long host_set(struct walk *walk, const char *base, size_t base_length, size_t covered)
+static long host_set(struct walk *walk, struct table_text base, size_t covered)
 {
     size_t rest = walk->name_length - covered;
-    if (base_length == 1 && base[0] == '/')
-        base_length = 0;
-    if (base_length + rest >= PATH_LIMIT)
+    if (base.length == 1 && base.bytes[0] == '/')
+        base.length = 0;
+    if (base.length + rest >= PATH_LIMIT)
         return -ENAMETOOLONG;
-    bytes_copy(walk->host, base, base_length);
-    bytes_copy(walk->host + base_length, walk->name + covered, rest);
-    walk->host_length = base_length + rest;
+    bytes_copy(walk->host, base.bytes, base.length);
+    bytes_copy(walk->host + base.length, walk->name + covered, rest);
+    walk->host_length = base.length + rest;
     if (walk->host_length == 0)
         walk->host[walk->host_length++] = '/';
     walk->host[walk->host_length] = '\0';
@@ -59,17 +59,19 @@ static long place_set(struct walk *walk)
     }
     const struct space_entry *cover =
         walk->table == NULL ? NULL : table_mount(walk->table, walk->name, walk->name_length);
-    walk->mount_length = cover == NULL ? 0 : cover->path_length;
+    size_t covered = cover == NULL ? 0 : table_path(walk->table, cover).length;
+    if (covered > walk->name_length)
+        return -ENOENT; /* the table is being written over */
+    walk->mount_length = covered;
     if (cover == NULL)
-        return host_set(walk, "", 0, 0);
+        return host_set(walk, (struct table_text){"", 0}, 0);
     walk->touched = true;
     walk->read_only = (cover->flags & SPACE_READ_ONLY) != 0;
-    if (cover->path_length == walk->name_length)
+    if (covered == walk->name_length)
         walk->entry = cover;
     if (cover->kind == SPACE_BIND)
-        return host_set(walk, table_text(walk->table, cover->target), cover->target_length,
-                        cover->path_length);
-    node_set(walk, cover->translator, cover->path_length);
+        return host_set(walk, table_target(walk->table, cover), covered);
+    node_set(walk, cover->translator, covered);
     return 0;
 }
 
@@ -324,7 +326,7 @@ static long entry_step(struct walk *walk, const struct space_entry *entry, bool 
             return -ENOENT;
         walk->place = PLACE_HOST;
         walk->missing = true;
-        return host_set(walk, "", 0, 0);
+        return host_set(walk, (struct table_text){"", 0}, 0);
     case SPACE_SYMLINK:
         if (last && is_not_followed(walk))
             return 0;
@@ -332,7 +334,8 @@ static long entry_step(struct walk *walk, const struct space_entry *entry, bool 
         long result = place_set(walk);
         if (result < 0)
             return result;
-        return todo_splice(walk, table_text(walk->table, entry->target), entry->target_length);
+        struct table_text target = table_target(walk->table, entry);
+        return todo_splice(walk, target.bytes, target.length);
     case SPACE_NODE:
         node_set(walk, entry->translator, walk->name_length);
         return restrict_mount(walk);
@@ -343,8 +346,7 @@ static long entry_step(struct walk *walk, const struct space_entry *entry, bool 
         walk->place = PLACE_HOST;
         walk->mount_length = walk->name_length;
         walk->read_only = (entry->flags & SPACE_READ_ONLY) != 0;
-        result = host_set(walk, table_text(walk->table, entry->target), entry->target_length,
-                          walk->name_length);
+        result = host_set(walk, table_target(walk->table, entry), walk->name_length);
         return result < 0 ? result : host_step(walk, last);
     }
 }
@@ -512,10 +514,12 @@ static long mirror_place(struct walk *walk, const char *host, size_t length)
     const struct space_entry *entries = walk->table == NULL ? NULL : table_entries(walk->table);
     size_t name_length = 0;
     bool found = false;
-    for (uint32_t i = 0; entries != NULL && i < walk->table->count; i++)
+    uint32_t count = entries == NULL ? 0 : table_count(walk->table);
+    for (uint32_t i = 0; i < count; i++)
         if (entries[i].kind == SPACE_NODE && entries[i].translator == translator) {
-            name_length = entries[i].path_length;
-            bytes_copy(walk->name, table_text(walk->table, entries[i].path), name_length);
+            struct table_text name = table_path(walk->table, &entries[i]);
+            name_length = name.length;
+            bytes_copy(walk->name, name.bytes, name_length);
             found = true;
             break;
         }
@@ -555,14 +559,18 @@ long walk_from_host(struct walk *walk, const char *host, size_t length)
     const struct space_entry *bind =
         walk->table == NULL ? NULL : table_bind_of_host(walk->table, host, length);
     size_t from = 0, base = 0;
+    struct table_text name = {"", 0};
     if (bind != NULL) {
-        from = bind->target_length == 1 ? 0 : bind->target_length;
-        base = bind->path_length;
+        from = table_target(walk->table, bind).length;
+        from = from == 1 ? 0 : from;
+        name = table_path(walk->table, bind);
+        base = name.length;
     }
+    if (from > length)
+        return -ENOENT; /* the table is being written over */
     if (base + length - from >= PATH_LIMIT)
         return -ENAMETOOLONG;
-    if (bind != NULL)
-        bytes_copy(walk->name, table_text(walk->table, bind->path), base);
+    bytes_copy(walk->name, name.bytes, base);
     bytes_copy(walk->name + base, host + from, length - from);
     walk->name_length = base + length - from;
     walk->name[walk->name_length] = '\0';

@@ -68,13 +68,13 @@ long shim_dispatch(long number, const long arguments[6]) HIDDEN;
 /* Whether the kernel can read a path at this address: 0, -EFAULT, -ENAMETOOLONG. */
 long path_check(const char *path) HIDDEN;
 
+struct view;
 enum text_finding {
     TEXT_CLEAR, /* no name of the table is touched */
     TEXT_TABLE, /* some name may be: walk slowly */
 };
 /* Compare a path's components with the table, and look where a relative path with ".." starts. */
-enum text_finding text_find(const struct space_snapshot *table, int directory,
-                            const char *path) HIDDEN;
+enum text_finding text_find(const struct view *view, int directory, const char *path) HIDDEN;
 
 /* Whether the last component of `path` is called as a directory on the way to some entry, or, with
  * `entries`, as an entry. */
@@ -195,6 +195,10 @@ long path_walked(struct walk *walk, long number, const long arguments[6]) HIDDEN
 /* Where a path ends with "." what is in front of it must be a directory. A walk into a node has not
  * asked yet; nor whether a record is the user's own. 0 or -errno. */
 long dot_allows(struct walk *walk) HIDDEN;
+/* A walk with the table as it is now, which *view becomes; again if it was written over meanwhile.
+ */
+long walk_in_view(struct walk *walk, struct view *view, int directory, const char *path,
+                  unsigned options) HIDDEN;
 /* A path for another call: where it leads on the host, put at `host` (PATH_LIMIT bytes). 0;
  * 1: unchanged, the kernel's own walk is right; or -errno. A virtual file is opened, and its
  * backing file is the host path. `name` (may be NULL, PATH_LIMIT bytes): its session name. */

@@ -390,8 +390,7 @@ static __attribute__((noinline)) bool is_script(const char *path)
  * and nothing is there. */
 static long path_is_plain(const struct view *view, int directory, const char *path)
 {
-    if ((view->table != NULL || view->places) &&
-        text_find(view->table, directory, path) == TEXT_TABLE)
+    if ((view->table != NULL || view->places) && text_find(view, directory, path) == TEXT_TABLE)
         return 0;
     if (!links_matter(view, path))
         return 1;

@@ -126,7 +126,8 @@ struct listing {
 static bool table_knows(const struct space_snapshot *table, const struct stat *status)
 {
     const struct space_entry *entries = table_entries(table);
-    for (uint32_t i = 0; i < table->count; i++)
+    uint32_t count = table_count(table);
+    for (uint32_t i = 0; i < count; i++)
         if (entries[i].parent_inode == status->st_ino && entries[i].parent_device == status->st_dev)
             return true;
     return false;
@@ -173,7 +174,8 @@ void list_prepare(int descriptor, const struct stat *status)
     if (descriptor < 0 || !S_ISDIR(status->st_mode))
         return;
     view = view_get();
-    if (view.table != NULL && view.table->count <= TABLE_SMALL && !table_knows(view.table, status))
+    if (view.table != NULL && table_count(view.table) <= TABLE_SMALL &&
+        !table_knows(view.table, status) && table_still(&the_shim.core, view.generation))
         directory_learn(descriptor, view.generation);
 }
 
@@ -209,15 +211,16 @@ static bool may_have_names(const struct view *view, int directory)
         return false;
     if (table_knows(view->table, &status))
         return true;
+    if (!table_still(&the_shim.core, view->generation))
+        return true;
     directory_learn(directory, view->generation);
     return false;
 }
 
 static bool lies_in(const struct listing *listing, const struct space_entry *entry)
 {
-    size_t length = entry->name - entry->path - 1;
-    return text_equal(table_text(listing->table, entry->path), length, listing->walk->name,
-                      listing->walk->name_length);
+    struct table_text parent = table_parent(listing->table, entry);
+    return text_equal(parent.bytes, parent.length, listing->walk->name, listing->walk->name_length);
 }
 
 /* The entry of this name in the directory. The walk's own name has room for it. */
@@ -253,7 +256,8 @@ static long entries_filter(const struct listing *listing, char *entries, long le
 static const struct space_entry *added_next(const struct listing *listing, uint32_t serial)
 {
     const struct space_entry *entries = table_entries(listing->table), *next = NULL;
-    for (uint32_t i = 0; i < listing->table->count; i++)
+    uint32_t count = table_count(listing->table);
+    for (uint32_t i = 0; i < count; i++)
         if (entries[i].kind != SPACE_HIDE && entries[i].serial >= serial &&
             (next == NULL || entries[i].serial < next->serial) && lies_in(listing, &entries[i]))
             next = &entries[i];
@@ -272,7 +276,7 @@ static void entry_fill(const struct listing *listing, const struct space_entry *
     case SPACE_BIND:
         to->type = DT_UNKNOWN;
         to->inode = table_inode(from);
-        if (host_status(table_text(listing->table, from->target), &status) == 0) {
+        if (host_status(table_target(listing->table, from).bytes, &status) == 0) {
             to->type = (uint8_t)IFTODT(status.st_mode);
             to->inode = status.st_ino;
         }
@@ -296,20 +300,22 @@ static long added_put(const struct listing *listing, uint32_t serial, char *to, 
     size_t put = 0;
     const struct space_entry *from;
     while ((from = added_next(listing, serial)) != NULL) {
-        size_t name_length = from->path + from->path_length - from->name;
-        size_t length = (ENTRY_HEAD + name_length + 1 + 7) & ~(size_t)7;
-        if (put + length > size)
+        struct table_text name = table_last(listing->table, from);
+        uint32_t next = from->serial + 1;
+        size_t length = (ENTRY_HEAD + name.length + 1 + 7) & ~(size_t)7;
+        /* One that is too long, or leads back, is being written over. */
+        if (put + length > size || length > sizeof made || next <= serial)
             break;
         bytes_clear(&made, length);
-        bytes_copy(made.bytes + ENTRY_HEAD, table_text(listing->table, from->name), name_length);
-        made.entry.offset = ADDED_FIRST + (int64_t)from->serial + 1;
+        bytes_copy(made.bytes + ENTRY_HEAD, name.bytes, name.length);
+        made.entry.offset = ADDED_FIRST + (int64_t)next;
         made.entry.length = (uint16_t)length;
         entry_fill(listing, from, &made.entry);
         long result = the_shim.caller.write(&the_shim.caller, to + put, &made, length);
         if (result < 0)
             return result;
         put += length;
-        serial = from->serial + 1;
+        serial = next;
     }
     if (put == 0)
         return from == NULL ? 0 : -EINVAL;

@@ -158,8 +158,7 @@ static bool links_mislead(long number, const long arguments[6], const struct vie
 static bool text_meets_table(const struct view *view, struct opening *opening)
 {
     opening->clear = opening->resolve == 0 && way_is_clear(view, opening->directory, opening->path);
-    return !opening->clear &&
-           text_find(view->table, opening->directory, opening->text) == TEXT_TABLE;
+    return !opening->clear && text_find(view, opening->directory, opening->text) == TEXT_TABLE;
 }
 
 /* The kernel first, where its answer can stand. */

@@ -88,7 +88,7 @@ static bool change_is_doubtful(const struct view *view, const struct call_shape 
         (table_has_read_only(view->table) ||
          ((shape->traits & TRAIT_NAMES) && last_is_named(view->table, path, true))))
         return true;
-    return !clear && text_find(view->table, directory, path) == TEXT_TABLE;
+    return !clear && text_find(view, directory, path) == TEXT_TABLE;
 }
 
 static __attribute__((noinline)) long change_call(long number, const long arguments[6],
@@ -158,7 +158,7 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
         result != -EACCES)
         return result;
     bool clear = way_is_clear(view, directory, path);
-    if (!clear && text_find(view->table, directory, path) == TEXT_TABLE)
+    if (!clear && text_find(view, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
     if (result < 0) {
         return result != -ELOOP && missing_stands(view, directory, path, clear, false, result)
@@ -202,7 +202,7 @@ static __attribute__((noinline)) long shadowed_call(long number, const long argu
         long checked = path_check(path);
         if (checked < 0)
             return checked;
-        if (text_find(view->table, directory, path) == TEXT_TABLE ||
+        if (text_find(view, directory, path) == TEXT_TABLE ||
             (!trap_decides() && !target_is_plain(view, directory, path)))
             return path_slow(number, arguments);
         long result = call_here(number, arguments, shape);
@@ -219,7 +219,7 @@ static __attribute__((noinline)) long shadowed_call(long number, const long argu
     if (result >= 0 && follow && target_is_known(view, directory, path))
         return result;
     bool clear = way_is_clear(view, directory, path);
-    if (!clear && text_find(view->table, directory, path) == TEXT_TABLE)
+    if (!clear && text_find(view, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
     if (result < 0 && error_is_doubtful(result))
         return result != -ELOOP && missing_stands(view, directory, path, clear, follow, result)
@@ -307,21 +307,21 @@ long path_call(long number, const long arguments[6])
         long checked = path_check(path);
         if (checked < 0)
             return checked;
-        if (text_find(view.table, directory, path) == TEXT_TABLE)
+        if (text_find(&view, directory, path) == TEXT_TABLE)
             return path_slow(number, arguments);
     }
     long result = call_here(number, arguments, shape);
     if (result < 0 && !error_is_doubtful(result))
         return result;
     /* From here on the kernel has read the path: it is safe to read. */
-    if (view.places && text_find(view.table, directory, path) == TEXT_TABLE)
+    if (view.places && text_find(&view, directory, path) == TEXT_TABLE)
         return path_again(number, arguments, shape, result);
     if (result >= 0) {
         if (shape->verb == VERB_CHDIR)
             ways_moved();
         return path_review(number, arguments, shape, directory, path, result);
     }
-    if (view.table != NULL && text_find(view.table, directory, path) == TEXT_TABLE)
+    if (view.table != NULL && text_find(&view, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
     if (missing_is_doubtful(&view, directory, path))
         return path_slow(number, arguments);

@@ -109,8 +109,9 @@ static bool text_is_entry(const struct space_snapshot *table, const char *path, 
     return table_find(table, name, length) != NULL;
 }
 
-enum text_finding text_find(const struct space_snapshot *table, int directory, const char *path)
+enum text_finding text_find(const struct view *view, int directory, const char *path)
 {
+    const struct space_snapshot *table = view->table;
     bool absolute = path[0] == '/', up = false;
     const char *at = path;
     for (;;) {
@@ -138,7 +139,8 @@ enum text_finding text_find(const struct space_snapshot *table, int directory, c
     }
     if (up && !absolute && !start_is_plain(table, directory))
         return TEXT_TABLE;
-    return TEXT_CLEAR;
+    /* What was compared with a table that was written over meanwhile says nothing. */
+    return table == NULL || table_still(&the_shim.core, view->generation) ? TEXT_CLEAR : TEXT_TABLE;
 }
 
 bool last_is_named(const struct space_snapshot *table, const char *path, bool entries)

@@ -240,14 +240,13 @@ static long on_symlink_entry(struct slow *slow, long number, const long argument
 {
     const struct call_shape *shape = &call_shapes[number];
     const struct walk *walk = slow->walk;
-    const char *target = table_text(walk->table, walk->entry->target);
-    size_t length = walk->entry->target_length;
+    struct table_text target = table_target(walk->table, walk->entry);
     if (shape->verb == VERB_READLINK)
-        return link_write(shape, arguments, target, length);
+        return link_write(shape, arguments, target.bytes, target.length);
     if (shape->verb == VERB_STAT) {
         struct stat status = {.st_mode = S_IFLNK | 0777,
                               .st_nlink = 1,
-                              .st_size = (off_t)length,
+                              .st_size = (off_t)target.length,
                               .st_ino = table_inode(walk->entry),
                               .st_dev = walk->entry->parent_device,
                               .st_blksize = 4096};
@@ -360,9 +359,21 @@ long path_slow(long number, const long arguments[6])
     return result;
 }
 
+long walk_in_view(struct walk *walk, struct view *view, int directory, const char *path,
+                  unsigned options)
+{
+    for (unsigned i = 0; i < TABLE_ATTEMPTS; i++) {
+        *view = view_get();
+        long result = walk_path(walk, &the_shim.caller, view->table, directory, path, options);
+        if (view->table == NULL || table_still(&the_shim.core, view->generation))
+            return result;
+    }
+    return -EAGAIN;
+}
+
 long path_to_host(int directory, const char *path, unsigned options, char *host, char *name)
 {
-    struct view view = view_get();
+    struct view view;
     struct hold hold;
     struct whole {
         struct walk walk;
@@ -371,7 +382,7 @@ long path_to_host(int directory, const char *path, unsigned options, char *host,
     if (whole == NULL)
         return -ENOMEM;
     struct walk *walk = &whole->walk;
-    long result = walk_path(walk, &the_shim.caller, view.table, directory, path, options);
+    long result = walk_in_view(walk, &view, directory, path, options);
     if (result == 0)
         way_learn_walk(&view, directory, path, walk);
     while (result == 0 && walk->place == PLACE_NODE) {

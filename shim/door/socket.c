@@ -107,7 +107,7 @@ static long outgoing_send(const struct outgoing *out, const struct view *view)
         !memory_read(&address, out->address, (size_t)out->length) ||
         !unix_name_path(&address, (size_t)out->length, path))
         return network_call(out->number, out->arguments);
-    bool direct = text_find(view->table, AT_FDCWD, path) == TEXT_CLEAR &&
+    bool direct = text_find(view, AT_FDCWD, path) == TEXT_CLEAR &&
                   !(making && view->table != NULL && table_has_read_only(view->table)) &&
                   (!links_matter(view, path) || path_is_direct(AT_FDCWD, path, !making) != -ELOOP);
     /* What was read is what is sent: the program's own bytes may change meanwhile. */

@@ -182,7 +182,7 @@ long taught_call(long number, const long arguments[6])
     if (!flags_are_usual(number, arguments) || path_check(path) < 0 || path[0] == '\0')
         return call_asked(number, arguments);
     look.clear = way_is_clear(&view, directory, path);
-    if (!look.clear && text_find(view.table, directory, path) == TEXT_TABLE)
+    if (!look.clear && text_find(&view, directory, path) == TEXT_TABLE)
         return call_asked(number, arguments);
     if (shape->verb != VERB_READLINK || (int)arguments[shape->path + 2] > 0) {
         result = look_begin(&look);

@@ -270,7 +270,7 @@ long two_paths_slow(long number, const long arguments[6])
     struct pair *pair = scratch_take(&hold, sizeof *pair);
     if (pair == NULL)
         return -ENOMEM;
-    struct view view = view_get();
+    struct view view;
     unsigned options = WALK_NODE_NAME | (call_follows(number, arguments) ? WALK_FOLLOW : 0);
     const char *path = (const char *)arguments[shape->path];
     pair->by_descriptor = link_is_by_descriptor(number, arguments);
@@ -279,17 +279,17 @@ long two_paths_slow(long number, const long arguments[6])
         options |= WALK_FOLLOW;
         object_put(pair, (int)arguments[shape->directory]);
     }
-    long result = walk_path(&pair->from, &the_shim.caller, view.table,
-                            has_directories ? (int)arguments[shape->directory] : AT_FDCWD, path,
-                            options | (is_rename(number) ? WALK_NAME : 0));
+    long result = walk_in_view(&pair->from, &view,
+                               has_directories ? (int)arguments[shape->directory] : AT_FDCWD, path,
+                               options | (is_rename(number) ? WALK_NAME : 0));
     if (result == 0)
         result = node_settle(&pair->from);
     if (result == 0 && !is_rename(number) && pair->from.place == PLACE_HOST)
         result = source_allows(pair);
     if (result == 0)
-        result = walk_path(&pair->to, &the_shim.caller, view.table,
-                           has_directories ? (int)arguments[shape->directory2] : AT_FDCWD,
-                           (const char *)arguments[shape->path2], WALK_NODE_NAME | WALK_NAME);
+        result = walk_in_view(&pair->to, &view,
+                              has_directories ? (int)arguments[shape->directory2] : AT_FDCWD,
+                              (const char *)arguments[shape->path2], WALK_NODE_NAME | WALK_NAME);
     if (result == 0)
         result = node_settle(&pair->to);
     if (result == 0)
@@ -303,7 +303,7 @@ long two_paths_slow(long number, const long arguments[6])
 /* Whether one of the two names may be touched by the table. */
 static bool name_is_doubtful(const struct view *view, int directory, const char *path)
 {
-    if (text_find(view->table, directory, path) == TEXT_TABLE)
+    if (text_find(view, directory, path) == TEXT_TABLE)
         return true;
     if (view->table == NULL)
         return false;

@@ -586,7 +586,7 @@ bool way_is_clear(const struct view *view, int directory, const char *path)
     const char *last = path + text.way;
     size_t length = text.length - text.way;
     if (view->table == NULL || length == 0 || (last[0] == '.' && last_is_odd(last, length)) ||
-        table_names(view->table, last, length))
+        table_names(view->table, last, length) || !table_still(&the_shim.core, view->generation))
         return false;
     return text.way == 0 ||
            way_is_younger(number_of(view, WAY_DIRECTORY, directory, path[0] == '/', text.number),

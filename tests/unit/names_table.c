@@ -183,7 +183,7 @@ START_TEST(damaged)
     } while (0)
     DAMAGED(table.header->active, 0);
     DAMAGED(table.header->active, active + 1);
-    DAMAGED(table.header->active, SPACE_FILE_SIZE - 8);
+    DAMAGED(table.header->active, SPACE_RING_END - 8);
     DAMAGED(table.header->active, UINT64_MAX - 7);
     DAMAGED(snapshot->size, UINT32_MAX);
     DAMAGED(snapshot->count, UINT32_MAX);

@@ -57,7 +57,7 @@ static bool is_below(const char *path, const char *prefix)
 
 static const char *path_of(const struct space_snapshot *table, const struct space_entry *entry)
 {
-    return entry == NULL ? "none" : table_text(table, entry->path);
+    return entry == NULL ? "none" : table_path(table, entry).bytes;
 }
 
 static void searches_check(const struct space_snapshot *table, size_t count, const char *name)
