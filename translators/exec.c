@@ -22,7 +22,7 @@
 #define RUNS_MAX 64
 /* Between SIGTERM and SIGKILL. */
 #define GRACE_SECONDS 2.
-#define READS_AT_ONCE 4
+#define READS_AT_ONCE 16
 
 struct run {
     TAILQ_ENTRY(run) entry;
@@ -168,7 +168,7 @@ static void deadline_passed(struct ev_loop *loop, ev_timer *watcher, int events)
 static void output_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct run *run = watcher->data;
-    char bytes[65536];
+    char bytes[16384];
 
     (void)loop, (void)events;
     for (int i = 0; i < READS_AT_ONCE; i++) {

@@ -85,27 +85,36 @@ static bool entry_same(const struct entry *one, const struct entry *other)
 static int add(struct fs *fs, struct space *space, pid_t self, const Hirsel__FsEntry *wire,
                const struct once *once)
 {
-    struct place place;
-    struct walk target;
+    /* Too long for a small stack. */
+    struct adding {
+        struct place place;
+        struct walk target;
+        char path[NAME_PATH_SIZE];
+    } *adding = malloc(sizeof(*adding));
     struct entry entry = {0};
     const struct entry *there;
-    char path[NAME_PATH_SIZE];
-    int error = name_absolute(wire->path.data, wire->path.len, path);
+    int error = ENOMEM;
 
+    if (!adding)
+        return error;
+    error = name_absolute(wire->path.data, wire->path.len, adding->path);
     if (!error)
-        error = place_find(&fs->names, space, self, path, &place);
+        error = place_find(&fs->names, space, self, adding->path, &adding->place);
+    if (!error)
+        error = entry_fill(fs, space, self, wire, &adding->place, &adding->target, &entry);
     if (error)
-        return error;
-    there = entries_at(&space->entries, place.path);
-    error = entry_fill(fs, space, self, wire, &place, &target, &entry);
-    if (error)
-        return error;
+        goto out;
+    there = entries_at(&space->entries, adding->place.path);
     if (there)
-        return once->repeat && entry_same(there, &entry) ? 0 : EEXIST;
+        error = once->repeat && entry_same(there, &entry) ? 0 : EEXIST;
     /* Entries below would show through: what covers comes first, what it holds after. */
-    if (entries_any_below(&space->entries, place.path))
-        return EBUSY;
-    return space_add(space, &entry);
+    else if (entries_any_below(&space->entries, adding->place.path))
+        error = EBUSY;
+    else
+        error = space_add(space, &entry);
+out:
+    free(adding);
+    return error;
 }
 
 static int take_away(struct fs *fs, struct space *space, pid_t self, const Hirsel__FsEntry *wire,

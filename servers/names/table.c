@@ -147,25 +147,30 @@ static int table_map(struct table *table)
 int table_create(const char *path, uint64_t id, const struct entries *entries,
                  const struct space_net *net, struct table *table)
 {
-    char begin[SPACE_RING_OFFSET] = {0};
     struct space_header header = {.magic = SPACE_MAGIC, .layout = SPACE_LAYOUT, .id = id};
+    char *begin = calloc(1, SPACE_RING_OFFSET);
     ssize_t written;
     int error;
 
+    if (!begin)
+        return ENOMEM;
     memcpy(begin, &header, sizeof(header));
     if (net)
         memcpy(begin + SPACE_NET_OFFSET, net, sizeof(*net));
     table->header = NULL;
     table->descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (table->descriptor < 0)
-        return errno;
+    if (table->descriptor < 0) {
+        error = errno;
+        free(begin);
+        return error;
+    }
     /* Written and not mapped, so that all that programs write to is really there: see
      * table_publish. */
-    written = pwrite(table->descriptor, begin, sizeof(begin), 0);
-    if (written != (ssize_t)sizeof(begin)) {
-        error = written < 0 ? errno : ENOSPC;
+    written = pwrite(table->descriptor, begin, SPACE_RING_OFFSET, 0);
+    error = written < 0 ? errno : ENOSPC;
+    free(begin);
+    if (written != SPACE_RING_OFFSET)
         goto fail;
-    }
     if (ftruncate(table->descriptor, SPACE_FILE_SIZE) < 0) {
         error = errno;
         goto fail;
