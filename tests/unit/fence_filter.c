@@ -538,6 +538,10 @@ static const struct {
     {SYS_setns, "the shim keeps its own note of it"},
     {SYS_chroot, "the core's, and the trap server is told of it"},
     {SYS_fcntl, "the shim keeps its own note of locks"},
+    {SYS_close, "the shim keeps its own note of listings"},
+    {SYS_close_range, "the shim keeps its own note of listings"},
+    {SYS_dup2, "the shim keeps its own note of listings"},
+    {SYS_dup3, "the shim keeps its own note of listings"},
     {SYS_getdents, "no libc of today makes it, so that the shim need not know it"},
 };
 
