@@ -15,15 +15,12 @@
 #include "servers/trap/confine.h"
 #include "servers/trap/credentials.h"
 #include "servers/trap/guide.h"
-#include "servers/trap/identity.h"
 #include "servers/trap/rights.h"
 #include "servers/trap/swap.h"
 #include "servers/trap/worker.h"
-#include "shim/core/host.h"
 #include "shim/core/lane.h"
 #include "shim/core/node.h"
 #include "shim/core/text.h"
-#include "shim/door/ways.h"
 
 #define MEMORY_DEVICES                                                                             \
     1 /* the major number of null, zero, random: they do not block, nor care who                   \
@@ -380,6 +377,21 @@ long act_bring_how(struct worker *worker)
     return how_take(&how, (const void *)call->arguments[2], size);
 }
 
+/* What the kernel would do right and is done here all the same: who makes a symlink counts it; and
+ * a link of procfs may say a host's name. */
+static bool has_to_be_seen(const struct worker *worker, const struct view *view, bool walked)
+{
+    unsigned verb = call_shapes[worker->call.number].verb;
+    const char *host = worker->walk.host;
+    size_t length = worker->walk.host_length;
+
+    if (verb == VERB_MAKE_SYMLINK)
+        return view->shadows || view->binds;
+    return walked && verb == VERB_READLINK && view->places &&
+           text_begins(host, length, "/proc/", 6) && !text_begins(host, length, "/proc/self", 10) &&
+           !text_begins(host, length, "/proc/thr", 9);
+}
+
 static void act_path(struct worker *worker, struct answer *answer)
 {
     struct call *call = &worker->call;
@@ -414,13 +426,7 @@ static void act_path(struct worker *worker, struct answer *answer)
     if (result == VERDICT_CONTINUE) {
         if (shape->verb == VERB_OPEN && swap_open(worker, act_open_flags(call), answer))
             return;
-        /* Who makes a symlink counts it; and a link of procfs may say a host's name. */
-        bool counted = shape->verb == VERB_MAKE_SYMLINK && (view.shadows || view.binds);
-        bool named = walked && shape->verb == VERB_READLINK && view.places &&
-                     text_begins(worker->walk.host, worker->walk.host_length, "/proc/", 6) &&
-                     !text_begins(worker->walk.host, worker->walk.host_length, "/proc/self", 10) &&
-                     !text_begins(worker->walk.host, worker->walk.host_length, "/proc/thr", 9);
-        if (!counted && !named) {
+        if (!has_to_be_seen(worker, &view, walked)) {
             proceed(answer);
             return;
         }
@@ -499,108 +505,7 @@ static void act_two_paths(struct worker *worker, struct answer *answer)
         proceed(answer);
 }
 
-/* ---- the others ---- */
-
-void act_getcwd(struct worker *worker, struct answer *answer)
-{
-    struct call *call = &worker->call;
-    struct walk *walk = &worker->walk;
-    struct view view = view_get();
-    size_t size = (size_t)call->given[1];
-    long result;
-
-    if (!view.places || walk_descriptor(walk, &the_shim.caller, view.table, AT_FDCWD) < 0 ||
-        !walk->touched || !roots_are_one(worker)) {
-        proceed(answer);
-        return;
-    }
-    const char *name = walk->name_length == 0 ? "/" : walk->name;
-    size_t length = strlen(name) + 1;
-    if (length > size) {
-        give(answer, -ERANGE);
-        return;
-    }
-    result = client_write(&worker->client, (uint64_t)call->given[0], name, length);
-    give(answer, result < 0 ? result : (long)length);
-}
-
-/* Whether a directory's list may be another one in the session than on the host. */
-static bool list_is_doubtful(const struct worker *worker, const struct view *view, int descriptor)
-{
-    int place = client_place(&worker->client, descriptor);
-    char link[32];
-    struct stat status;
-    bool doubtful = false;
-
-    if (place < 0)
-        return false;
-    if (fstat(place, &status) == 0 && S_ISDIR(status.st_mode)) {
-        doubtful = status.st_nlink == 0;
-        for (uint32_t i = 0; !doubtful && view->table != NULL && i < table_count(view->table);
-             i++) {
-            const struct space_entry *entry = &table_entries(view->table)[i];
-
-            doubtful =
-                entry->parent_inode == status.st_ino && entry->parent_device == status.st_dev;
-        }
-        snprintf(link, sizeof link, "/proc/self/fd/%d", place);
-        /* Records are the user's own. */
-        doubtful = doubtful || access(link, W_OK) == 0;
-    }
-    close(place);
-    return doubtful;
-}
-
-/* Entries as getdents lays them out: as long, the type at their end instead of before the name. */
-static void entries_age(char *entries, long length)
-{
-    const size_t type_at = 2 * sizeof(uint64_t) + sizeof(uint16_t);
-
-    for (long at = 0; at < length;) {
-        char *entry = entries + at;
-        char type = entry[type_at];
-        uint16_t size;
-
-        memcpy(&size, entry + type_at - sizeof size, sizeof size);
-        memmove(entry + type_at, entry + type_at + 1, size - type_at - 1);
-        entry[size - 1] = type;
-        at += size;
-    }
-}
-
-void act_list(struct worker *worker, struct answer *answer)
-{
-    struct call *call = &worker->call;
-    struct view view = view_get();
-    long descriptor, result;
-
-    if ((int)call->given[0] < 0 || !list_is_doubtful(worker, &view, (int)call->given[0])) {
-        proceed(answer);
-        return;
-    }
-    result = call_bring_rest(call, &worker->client);
-    if (result < 0) {
-        act_bring_failed(worker, answer, result);
-        return;
-    }
-    descriptor = client_descriptor(&worker->client, (int)call->given[0]);
-    if (descriptor < 0) {
-        if (descriptor == -EPERM && worker->policy == NULL)
-            proceed(answer);
-        else
-            give(answer, descriptor);
-        return;
-    }
-    /* The same open file: its position is the caller's too. */
-    call->arguments[0] = descriptor;
-    identity_be_self();
-    result = list_call(SYS_getdents64, call->arguments);
-    if (call->number == SYS_getdents)
-        entries_age((char *)call->arguments[1], result);
-    identity_become(&worker->client, &worker->slot->request);
-    close((int)descriptor);
-    give(answer, call_return(call, &worker->client, result));
-}
+/* ---- all of them ---- */
 
 bool act_entry_decides(const struct worker *worker)
 {

@@ -31,6 +31,7 @@ void act_slow(struct worker *worker, struct answer *answer);
 void act_two(struct worker *worker, struct answer *answer);
 /* Calls from their beginning. */
 void act_execute(struct worker *worker, struct answer *answer); /* execute.c */
+/* directory.c */
 void act_getcwd(struct worker *worker, struct answer *answer);
 void act_list(struct worker *worker, struct answer *answer);
 /* network.c: calls with addresses, of a space whose network is not the host's. */

@@ -6,16 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "servers/lib/process.h"
 #include "servers/trap/act.h"
 #include "servers/trap/changes.h"
 #include "servers/trap/credentials.h"
@@ -25,17 +21,13 @@
 #include "shim/core/text.h"
 #include "shim/door/ways.h"
 
-/* ioprio_set(2)'s "which" of one process. */
-#define PRIORITY_OF_PROCESS 1
-
 static void refuse(struct answer *answer, long error)
 {
     answer->refused = true;
     answer->result = error;
 }
 
-/* A policy's no is counted; that something is not there is none. */
-static void give_checked(struct answer *answer, long result)
+void confine_give(struct answer *answer, long result)
 {
     if (result == -EACCES || result == -EPERM)
         refuse(answer, result);
@@ -128,7 +120,7 @@ static void act_checked(struct worker *worker, struct answer *answer)
 {
     act_slow(worker, answer);
     if (!answer->sent && answer->descriptor < 0)
-        give_checked(answer, answer->result);
+        confine_give(answer, answer->result);
 }
 
 static void confine_open(struct worker *worker, struct answer *answer, bool touched)
@@ -179,7 +171,7 @@ static void confine_move(struct worker *worker, struct answer *answer, bool touc
     long result = confine_shows(worker);
 
     if (result < 0)
-        give_checked(answer, result);
+        confine_give(answer, result);
     else if (worker->call.number == SYS_chroot)
         refuse(answer, -EPERM);
     else if (touched)
@@ -263,7 +255,7 @@ static void confine_path(struct worker *worker, struct answer *answer)
         return;
     }
     if (is_by_descriptor(call, brought)) {
-        give_checked(answer, call_return(call, &worker->client, run_descriptor(worker)));
+        confine_give(answer, call_return(call, &worker->client, run_descriptor(worker)));
         return;
     }
     view = view_get();
@@ -331,7 +323,7 @@ static void confine_two_paths(struct worker *worker, struct answer *answer)
     } else {
         act_two(worker, answer);
         if (host && !answer->sent)
-            give_checked(answer, answer->result);
+            confine_give(answer, answer->result);
     }
     if (moves) {
         ways_changed();
@@ -381,77 +373,7 @@ static void confine_descriptor(struct worker *worker, struct answer *answer)
             result = descriptor_run(worker, &hold);
         hold_give(&hold);
     }
-    give_checked(answer, result);
-}
-
-/* A process group of the tree: with a member from elsewhere it is none. */
-static bool group_is_ours(const struct worker *worker, int group)
-{
-    struct process_entry *entries;
-    size_t count;
-    bool ours = false;
-
-    if (process_scan(&entries, &count) != 0)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (entries[i].details.group != group)
-            continue;
-        ours = tree_holds(worker, entries[i].pid);
-        if (!ours)
-            break;
-    }
-    free(entries);
-    return ours;
-}
-
-static int own_group(const struct worker *worker)
-{
-    struct process_details details;
-
-    return process_details(worker->client.tid, &details) == 0 ? details.group : -1;
-}
-
-/* Calls that name a process: it must be of the tree. Its number is in a register, which nobody can
- * change: the kernel does the rest. */
-static bool process_is_ours(const struct worker *worker)
-{
-    const long *given = worker->call.given;
-    int pid = (int)given[0];
-
-    switch (worker->call.number) {
-    case SYS_kill:
-        if (pid == -1)
-            return false;
-        if (pid <= 0)
-            return group_is_ours(worker, pid == 0 ? own_group(worker) : -pid);
-        break;
-    case SYS_setpriority:
-        if (given[0] != PRIO_PROCESS)
-            return false;
-        pid = (int)given[1];
-        break;
-    case SYS_ioprio_set:
-        if (given[0] != PRIORITY_OF_PROCESS)
-            return false;
-        pid = (int)given[1];
-        break;
-    case SYS_tgkill:
-    case SYS_rt_tgsigqueueinfo:
-        if (!tree_holds(worker, (int)given[1]))
-            return false;
-        break;
-    default:
-        break;
-    }
-    return pid > 0 && tree_holds(worker, pid);
-}
-
-static void confine_process(struct worker *worker, struct answer *answer)
-{
-    if (process_is_ours(worker))
-        answer->proceed = true;
-    else
-        refuse(answer, worker->call.number == SYS_kill ? -EPERM : -ESRCH);
+    confine_give(answer, result);
 }
 
 static void confine_other(struct worker *worker, struct answer *answer)
@@ -485,7 +407,7 @@ static void confine_other(struct worker *worker, struct answer *answer)
     }
 }
 
-static bool network_is_own(void)
+bool confine_network_is_own(void)
 {
     return __atomic_load_n(&the_shim.core.net->mode, __ATOMIC_RELAXED) != SPACE_NET_HOST;
 }
@@ -496,7 +418,7 @@ void confine(struct worker *worker, struct answer *answer)
     uint32_t verdict;
 
     call_begin(call, &worker->slot->notification);
-    verdict = fence_program_verdict(&worker->policy->programs[network_is_own()],
+    verdict = fence_program_verdict(&worker->policy->programs[confine_network_is_own()],
                                     &worker->slot->notification.data);
     if ((verdict & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO) {
         refuse(answer, -(long)(verdict & SECCOMP_RET_DATA));

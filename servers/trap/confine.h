@@ -12,6 +12,11 @@ void confine_begin(struct worker *worker);
 /* Whether the policy shows what the worker's walk stands at on the host. 0 or -errno. */
 long confine_shows(struct worker *worker);
 
+/* What a call gave: a policy's no is counted; that something is not there is none. */
+void confine_give(struct answer *answer, long result);
+/* Whether the name space's network is another one than the host's. */
+bool confine_network_is_own(void);
+
 /* ---- hold.c: a place of the host's, held by an O_PATH descriptor, and whether it is allowed ----
  */
 
@@ -68,9 +73,14 @@ bool terminal_is_made(struct worker *worker, const struct hold *hold);
  * what it traces; -ENOENT: it is no memory; or -errno. */
 long memory_open(struct worker *worker, const struct hold *hold, unsigned flags);
 
+/* ---- confine_process.c ---- */
+
 /* Whether `pid` (a process or thread) is in the tree: a host's other processes are none of its
  * business. */
 bool tree_holds(const struct worker *worker, pid_t pid);
+/* kill and its like, and what sets how a process runs. Its number is in a register, which nobody
+ * can change: the kernel does the rest. */
+void confine_process(struct worker *worker, struct answer *answer);
 
 /* ---- confine_network.c ---- */
 void confine_network(struct worker *worker, struct answer *answer);

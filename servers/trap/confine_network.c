@@ -32,17 +32,6 @@
 #define FULL_MILLISECONDS 10
 #define FULL_ATTEMPTS 500
 
-static void give_checked(struct answer *answer, long result)
-{
-    answer->refused = result == -EACCES || result == -EPERM;
-    answer->result = result;
-}
-
-static bool network_is_own(void)
-{
-    return __atomic_load_n(&the_shim.core.net->mode, __ATOMIC_RELAXED) != SPACE_NET_HOST;
-}
-
 static bool socket_is(long descriptor, int option, int wanted)
 {
     int value = 0;
@@ -107,11 +96,11 @@ static long internet_run(const struct worker *worker, long number, long descript
     const long arguments[6] = {descriptor, (long)address, length};
     unsigned access = number == SYS_bind ? FENCE_BIND : FENCE_CONNECT;
 
-    if (network_is_own() && !is_mapped(address))
+    if (confine_network_is_own() && !is_mapped(address))
         return net_call(the_shim.core.net, number, arguments);
-    if (network_is_own() && number == SYS_connect && is_hosts(descriptor, address))
+    if (confine_network_is_own() && number == SYS_connect && is_hosts(descriptor, address))
         return -ECONNREFUSED;
-    if (!network_is_own() &&
+    if (!confine_network_is_own() &&
         !fence_policy_allows_address(&worker->policy->rules, (const struct sockaddr *)address,
                                      (size_t)length, access))
         return -EACCES;
@@ -406,7 +395,7 @@ static void confine_address(struct worker *worker, struct answer *answer)
     int flags;
 
     if (descriptor < 0) {
-        give_checked(answer, descriptor);
+        confine_give(answer, descriptor);
         return;
     }
     if (!act_is_still_there(worker)) {
@@ -422,14 +411,14 @@ static void confine_address(struct worker *worker, struct answer *answer)
     }
     close((int)descriptor);
     if (!answer->sent)
-        give_checked(answer, result);
+        confine_give(answer, result);
 }
 
 /* Whether a message may go to this address; a private network maps it. */
 static long target_check(const struct worker *worker, long descriptor,
                          const struct sockaddr_storage *address, long length)
 {
-    if (network_is_own())
+    if (confine_network_is_own())
         return type_of(descriptor) == SOCK_DGRAM && is_hosts(descriptor, address) ? -ECONNREFUSED
                                                                                   : 0;
     return is_internet(address) && fence_policy_allows_address(&worker->policy->rules,
@@ -555,8 +544,8 @@ static long parcel_send(const struct parcel *parcel, long descriptor, long flags
     const long arguments[6] = {descriptor, (long)&parcel->message,
                                flags | MSG_DONTWAIT | MSG_NOSIGNAL};
 
-    bool native =
-        !network_is_own() || (parcel->message.msg_name != NULL && is_mapped(&parcel->address));
+    bool native = !confine_network_is_own() ||
+                  (parcel->message.msg_name != NULL && is_mapped(&parcel->address));
 
     return !native ? net_call(the_shim.core.net, SYS_sendmsg, arguments)
                    : system_call(SYS_sendmsg, arguments[0], arguments[1], arguments[2], 0, 0, 0);
@@ -671,7 +660,7 @@ static void confine_send(struct worker *worker, struct answer *answer)
     long result;
 
     if (descriptor < 0) {
-        give_checked(answer, descriptor);
+        confine_give(answer, descriptor);
         return;
     }
     if (act_is_still_there(worker))
@@ -680,7 +669,7 @@ static void confine_send(struct worker *worker, struct answer *answer)
         answer->sent = true, result = 0;
     close((int)descriptor);
     if (!answer->sent)
-        give_checked(answer, result);
+        confine_give(answer, result);
 }
 
 static void confine_listen(struct worker *worker, struct answer *answer)
@@ -692,10 +681,10 @@ static void confine_listen(struct worker *worker, struct answer *answer)
     long result;
 
     if (descriptor < 0) {
-        give_checked(answer, descriptor);
+        confine_give(answer, descriptor);
         return;
     }
-    if (network_is_own()) {
+    if (confine_network_is_own()) {
         result = net_call(the_shim.core.net, SYS_listen, arguments);
     } else {
         /* One that is not bound yet gets a port of the kernel's choice. */
@@ -709,7 +698,7 @@ static void confine_listen(struct worker *worker, struct answer *answer)
             result = -errno;
     }
     close((int)descriptor);
-    give_checked(answer, result);
+    confine_give(answer, result);
 }
 
 void confine_network(struct worker *worker, struct answer *answer)

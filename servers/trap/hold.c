@@ -8,18 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "servers/lib/process.h"
 #include "servers/trap/confine.h"
 #include "servers/trap/policy.h"
 #include "shim/core/host.h"
 #include "shim/core/text.h"
-
-bool tree_holds(const struct worker *worker, pid_t pid)
-{
-    if (pid == worker->root)
-        return worker->node != 0; /* a tree's root itself is not confined */
-    return process_is_below(pid, worker->root);
-}
 
 /* Procfs shows other programs, too. */
 static bool is_foreign_process(const struct worker *worker, const char *real)
