@@ -1,7 +1,7 @@
 /* The last step into a session: what is named in the session must be looked up in it, so that step
  * has the shim below it already, which hirsel(1) does not.
  *
- *   enter SOCKET COMMAND [ARG…]   become COMMAND, as enter.h says
+ *   enter SOCKET COMMAND [ARG…]   become COMMAND, as servers/lib/entry.h says
  *   enter --check                 succeed if the C library below is a patched copy */
 #include <dlfcn.h>
 #include <errno.h>
