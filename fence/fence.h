@@ -196,15 +196,16 @@ struct fence_policy {
     size_t host_count;
     char **variables; /* of the environment, that are let through */
     size_t variable_count;
-    char *memory; /* the directory that is at FENCE_MEMORY for the tree; NULL: what is there */
+    char *memory;   /* the directory that is at FENCE_MEMORY for the tree; NULL: what is there */
+    char *programs; /* where it is given what it executes of translators' files; NULL: nowhere */
 };
 
 /* Where programs have what they share by name: shm_open(3), sem_open(3). */
 #define FENCE_MEMORY "/dev/shm"
 
 void fence_policy_clear(struct fence_policy *policy);
-/* Add a path that exists: symlinks in it, and what a session makes of it, are followed now. ENOENT
- * and its like. */
+/* Add a path that exists, or a name in a translator's node: symlinks in it, and what a session
+ * makes of it, are followed now. ENOENT and its like. */
 int fence_policy_add_path(struct fence_policy *policy, const char *path, unsigned access);
 /* Add HOST:PORT, [V6]:PORT; either may be "*". A name is looked up now and may stand for several
  * addresses. EINVAL: no such form; EADDRNOTAVAIL: the name is not known. */
@@ -212,6 +213,7 @@ int fence_policy_add_host(struct fence_policy *policy, const char *text, unsigne
 int fence_policy_add_variable(struct fence_policy *policy, const char *name);
 /* The directory must be below what is allowed. */
 int fence_policy_set_memory(struct fence_policy *policy, const char *directory);
+int fence_policy_set_programs(struct fence_policy *policy, const char *directory);
 /* The default profile: gcc, git and python work on `directory` and nothing else: the system's
  * programs and libraries may be read and executed, `directory` be written, scratch be had in
  * `scratch` (NULL: none). What does not exist on this host is left out. */

@@ -36,6 +36,7 @@ void fence_policy_clear(struct fence_policy *policy)
     free(policy->hosts);
     free(policy->variables);
     free(policy->memory);
+    free(policy->programs);
     *policy = (struct fence_policy){0};
 }
 
@@ -66,9 +67,7 @@ static int path_append(struct fence_policy *policy, char *path, unsigned access)
     return 0;
 }
 
-/* The host's name of what a path leads to; NULL with errno. Where this is a program of a session
- * the path is one of its names: libc finds what it means, and the kernel says where that is. */
-static char *path_host(const char *path)
+char *fence_path_host(const char *path)
 {
     int descriptor = open(path, O_PATH | O_CLOEXEC);
     char link[32], host[PATH_MAX];
@@ -96,8 +95,17 @@ static char *path_host(const char *path)
 
 int fence_policy_add_path(struct fence_policy *policy, const char *path, unsigned access)
 {
-    char *real = path_host(path);
+    char *real = fence_path_host(path);
 
+    /* In a session what is below a node has a place on the host, but it is none that lasts. */
+    if (real ? strstr(real, "/nodes/") != NULL : errno == ENOENT) {
+        char *named = fence_path_in_node(path);
+
+        if (named) {
+            free(real);
+            real = named;
+        }
+    }
     if (!real)
         return errno;
     return path_append(policy, real, access);
@@ -136,15 +144,25 @@ int fence_policy_add_variable(struct fence_policy *policy, const char *name)
     return 0;
 }
 
-int fence_policy_set_memory(struct fence_policy *policy, const char *directory)
+static int directory_set(char **directory, const char *path)
 {
-    char *real = path_host(directory);
+    char *real = fence_path_host(path);
 
     if (!real)
         return errno;
-    free(policy->memory);
-    policy->memory = real;
+    free(*directory);
+    *directory = real;
     return 0;
+}
+
+int fence_policy_set_memory(struct fence_policy *policy, const char *directory)
+{
+    return directory_set(&policy->memory, directory);
+}
+
+int fence_policy_set_programs(struct fence_policy *policy, const char *directory)
+{
+    return directory_set(&policy->programs, directory);
 }
 
 static size_t paths_pack(const struct fence_policy *policy, Hirsel__FencePath *paths,
@@ -204,6 +222,8 @@ int fence_policy_pack(const struct fence_policy *policy, uint8_t **bytes, size_t
     message.n_variables = variables_pack(policy, message.variables);
     message.memory.data = (uint8_t *)policy->memory;
     message.memory.len = policy->memory ? strlen(policy->memory) : 0;
+    message.programs.data = (uint8_t *)policy->programs;
+    message.programs.len = policy->programs ? strlen(policy->programs) : 0;
     *length = hirsel__fence_policy__get_packed_size(&message);
     *bytes = malloc(*length + 1);
     if (!*bytes)
@@ -277,14 +297,14 @@ static int host_take(struct fence_policy *policy, const Hirsel__FenceHost *packe
     return fence_host_append(policy, &host);
 }
 
-static int memory_take(struct fence_policy *policy, ProtobufCBinaryData packed)
+static int directory_take(char **directory, ProtobufCBinaryData packed)
 {
     if (packed.len == 0)
         return 0;
-    policy->memory = text_of(packed);
-    if (!policy->memory)
+    *directory = text_of(packed);
+    if (!*directory)
         return errno;
-    return path_is_normal(policy->memory) ? 0 : EINVAL;
+    return path_is_normal(*directory) ? 0 : EINVAL;
 }
 
 static int variable_take(struct fence_policy *policy, ProtobufCBinaryData packed)
@@ -315,7 +335,9 @@ int fence_policy_unpack(struct fence_policy *policy, const uint8_t *bytes, size_
     for (size_t i = 0; i < message->n_variables && error == 0; i++)
         error = variable_take(policy, message->variables[i]);
     if (error == 0)
-        error = memory_take(policy, message->memory);
+        error = directory_take(&policy->memory, message->memory);
+    if (error == 0)
+        error = directory_take(&policy->programs, message->programs);
     hirsel__fence_policy__free_unpacked(message, NULL);
     if (error != 0)
         fence_policy_clear(policy);

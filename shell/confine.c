@@ -208,7 +208,7 @@ int confine_probe(struct confine *confine, bool trap)
 /* A directory of the tree's own for what is short-lived, which ends with the tree. */
 static int scratch_make(struct confine *confine, const struct session *session)
 {
-    static const char *const parts[] = {TREE_TEMPORARY, TREE_MEMORY};
+    static const char *const parts[] = {TREE_TEMPORARY, TREE_MEMORY, TREE_PROGRAMS};
     char path[PATH_MAX + 16];
 
     if ((size_t)snprintf(confine->scratch, sizeof confine->scratch, "%s/scratch/%d",
@@ -231,11 +231,26 @@ static int scratch_make(struct confine *confine, const struct session *session)
 static int memory_add(struct confine *confine)
 {
     char own[PATH_MAX + 16];
+    int error;
 
     if (fence_policy_allows(&confine->policy, FENCE_MEMORY, FENCE_READ))
         return 0;
     snprintf(own, sizeof own, "%s" TREE_MEMORY, confine->scratch);
-    return fence_policy_set_memory(&confine->policy, own);
+    error = fence_policy_add_path(&confine->policy, own, FENCE_READ | FENCE_WRITE | FENCE_EXECUTE);
+    return error != 0 ? error : fence_policy_set_memory(&confine->policy, own);
+}
+
+/* Where translators have their files nothing may be executed: what lies there is allowed or not by
+ * its name in the session, and that Landlock does not know. What the policy allows is given to the
+ * tree here by the trap server, and can't be changed. */
+static int programs_add(struct confine *confine)
+{
+    char own[PATH_MAX + 16];
+    int error;
+
+    snprintf(own, sizeof own, "%s" TREE_PROGRAMS, confine->scratch);
+    error = fence_policy_add_path(&confine->policy, own, FENCE_READ | FENCE_EXECUTE);
+    return error != 0 ? error : fence_policy_set_programs(&confine->policy, own);
 }
 
 /* What the shim uses of the session: the table of the tree's name space, the libc copy, and
@@ -267,6 +282,7 @@ static int door_allow(struct confine *confine, const struct tree_plan *plan)
 static int policy_complete(struct confine *confine, const struct tree_plan *plan,
                            const char *directory)
 {
+    char temporary[PATH_MAX + 16];
     int error = 0;
 
     confine->policy.confined = true;
@@ -274,10 +290,13 @@ static int policy_complete(struct confine *confine, const struct tree_plan *plan
         error = fence_policy_add_variable(&confine->policy, variables[i]);
     if (error == 0)
         error = scratch_make(confine, plan->session);
+    snprintf(temporary, sizeof temporary, "%s" TREE_TEMPORARY, confine->scratch);
     if (error == 0)
-        error = fence_policy_add_default(&confine->policy, directory, confine->scratch);
+        error = fence_policy_add_default(&confine->policy, directory, temporary);
     if (error == 0)
         error = memory_add(confine);
+    if (error == 0)
+        error = programs_add(confine);
     if (error == 0)
         error = door_allow(confine, plan);
     return error;

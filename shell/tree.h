@@ -49,8 +49,9 @@ struct tree_word {
 };
 
 /* Below the tree's own directory. */
-#define TREE_TEMPORARY "/tmp" /* what it has as TMPDIR */
-#define TREE_MEMORY "/shm"    /* what is at /dev/shm for it */
+#define TREE_TEMPORARY "/tmp"  /* what it has as TMPDIR */
+#define TREE_MEMORY "/shm"     /* what is at /dev/shm for it */
+#define TREE_PROGRAMS "/nodes" /* what it may execute of translators' files */
 
 struct beside;
 

@@ -122,6 +122,7 @@ static unsigned operation_access(const Hirsel__NodeRequest *request, uint32_t op
         return FENCE_READ;
     case HIRSEL__NODE_OPERATION__NODE_ACCESS:
         return (request->mode & R_OK ? (unsigned)FENCE_READ : 0u) |
+               (request->program ? (unsigned)FENCE_EXECUTE : 0u) |
                (request->mode & W_OK ? (unsigned)FENCE_WRITE : 0u);
     case HIRSEL__NODE_OPERATION__NODE_OPTIONS:
         return request->n_arguments > 0 ? FENCE_WRITE : FENCE_READ;

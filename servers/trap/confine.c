@@ -258,6 +258,8 @@ static void confine_path(struct worker *worker, struct answer *answer)
         confine_give(answer, call_return(call, &worker->client, run_descriptor(worker)));
         return;
     }
+    if (confine_program_asked(worker, answer))
+        return;
     view = view_get();
     mapped = memory_is_meant(call) && memory_map(worker, &view, call->paths[0]);
     result = decide_walk(worker, &view, 0, &touched);

@@ -82,6 +82,15 @@ bool tree_holds(const struct worker *worker, pid_t pid);
  * can change: the kernel does the rest. */
 void confine_process(struct worker *worker, struct answer *answer);
 
+/* ---- confine_program.c ---- */
+
+/* `host` is where a program is. If that is a translator's file, and the policy allows to execute
+ * it, `host` becomes a name by which Landlock lets the tree do so. 1: it has; 0: it is none; or
+ * -errno. */
+long confine_program(struct worker *worker, char host[PATH_LIMIT]);
+/* A shim's question for that name (PROGRAM_NAME). False: it is none. */
+bool confine_program_asked(struct worker *worker, struct answer *answer);
+
 /* ---- confine_network.c ---- */
 void confine_network(struct worker *worker, struct answer *answer);
 

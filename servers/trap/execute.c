@@ -17,6 +17,7 @@
 #include "servers/trap/guide.h"
 #include "servers/trap/policy.h"
 #include "servers/trap/rights.h"
+#include "shim/core/host.h"
 #include "shim/core/text.h"
 
 enum {
@@ -48,7 +49,9 @@ static void give(struct answer *answer, long result)
 /* What the caller's name means to the kernel, opened here. */
 static int plain_open(const struct worker *worker, int directory, const char *name)
 {
-    static const char *const own[] = {"/proc/self/", "/proc/thread-self/"};
+    static const struct {
+        const char *name, *there;
+    } own[] = {{"/proc/self/", ""}, {"/proc/thread-self/", ""}, {"/dev/fd/", "fd/"}};
     const char *process = worker->client.process;
     char path[PATH_LIMIT + 64];
 
@@ -59,8 +62,9 @@ static int plain_open(const struct worker *worker, int directory, const char *na
     else
         snprintf(path, sizeof path, "%s", name);
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (strncmp(name, own[i], strlen(own[i])) == 0)
-            snprintf(path, sizeof path, "%s/%s", process, name + strlen(own[i]));
+        if (strncmp(name, own[i].name, strlen(own[i].name)) == 0)
+            snprintf(path, sizeof path, "%s/%s%s", process, own[i].there,
+                     name + strlen(own[i].name));
     return open(path, O_PATH | O_CLOEXEC);
 }
 
@@ -153,6 +157,10 @@ static long program_find(struct worker *worker, struct program *program, int dir
         /* A translator opens no FIFO, and the kernel executes none. */
         if (result == -ENXIO)
             result = -EACCES;
+        if (result == 0)
+            result = confine_program(worker, program->host);
+        if (result > 0)
+            result = 0;
     } else if (result == VERDICT_CONTINUE) {
         result = 0;
     }
@@ -164,6 +172,27 @@ static int program_open(const struct worker *worker, const struct program *progr
 {
     return program->plain ? plain_open(worker, directory, program->name)
                           : open(program->host, O_PATH | O_CLOEXEC);
+}
+
+/* The kernel finds it, but a confined tree may have to go by another name: procfs's link to an open
+ * file of a translator's. *file is exchanged with it. 0 or -errno. */
+static long program_review(struct worker *worker, struct program *program, int *file)
+{
+    char link[32];
+    long result;
+
+    if (worker->policy == NULL || !program->plain || *file < 0)
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", *file);
+    if (host_link(link, program->host, sizeof program->host) < 0)
+        return 0;
+    result = confine_program(worker, program->host);
+    if (result <= 0)
+        return result;
+    program->plain = false;
+    close(*file);
+    *file = open(program->host, O_PATH | O_CLOEXEC);
+    return 0;
 }
 
 /* From a script to its interpreter, and on. 1: it is one that the kernel would not start as the
@@ -304,7 +333,7 @@ static long interpreter_lead(struct worker *worker, const struct program *progra
 
 /* ---- the calls ---- */
 
-/* By descriptor alone. */
+/* By descriptor alone. What is said of it is of no weight: the kernel looks itself. */
 static void descriptor_look(struct worker *worker)
 {
     int file = client_place(&worker->client, (int)worker->call.given[0]);
@@ -313,6 +342,23 @@ static void descriptor_look(struct worker *worker)
         return;
     rights_look(worker, file);
     close(file);
+}
+
+/* In a confined tree a translator's file, which is executed by another name than its own, goes by
+ * the name that the kernel would give to its script. */
+static bool descriptor_name(struct worker *worker)
+{
+    struct call *call = &worker->call;
+    struct view view = view_get();
+
+    if (worker->policy == NULL || call->number != SYS_execveat ||
+        !(call->given[4] & AT_EMPTY_PATH) ||
+        walk_descriptor(&worker->walk, &the_shim.caller, view.table, (int)call->given[0]) != 0 ||
+        worker->walk.place != PLACE_NODE)
+        return false;
+    snprintf(call->paths[0], sizeof call->paths[0], "/dev/fd/%d", (int)call->given[0]);
+    call->arguments[4] &= ~(long)AT_SYMLINK_NOFOLLOW;
+    return true;
 }
 
 static void execute(struct worker *worker, struct answer *answer)
@@ -332,8 +378,14 @@ static void execute(struct worker *worker, struct answer *answer)
         give(answer, result);
         return;
     }
-    plain = program.plain;
     file = program_open(worker, &program, directory);
+    result = program_review(worker, &program, &file);
+    if (result < 0) {
+        close(file);
+        give(answer, result);
+        return;
+    }
+    plain = program.plain;
     if (file >= 0)
         rights_look(worker, file);
     result = script_follow(worker, &program, file);
@@ -360,7 +412,7 @@ void act_execute(struct worker *worker, struct answer *answer)
         answer->sent = true;
         return;
     }
-    if (call->paths[0][0] == '\0') {
+    if (call->paths[0][0] == '\0' && !descriptor_name(worker)) {
         if (call->number == SYS_execveat)
             descriptor_look(worker);
         answer->proceed = true;

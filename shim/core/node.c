@@ -225,7 +225,7 @@ long node_link(struct walk *walk, char *text, size_t size, bool *ended)
     return result;
 }
 
-long node_access(struct walk *walk, unsigned mode, bool follow, bool *ended)
+static long access_ask(struct walk *walk, unsigned mode, bool program, bool follow, bool *ended)
 {
     struct ask ask;
     *ended = false;
@@ -234,9 +234,20 @@ long node_access(struct walk *walk, unsigned mode, bool follow, bool *ended)
         return result;
     ask.request.follow = follow;
     ask.request.mode = mode;
+    ask.request.program = program;
     result = ask_run(&ask, walk, HIRSEL__NODE_OPERATION__NODE_ACCESS, ended);
     ask_end(&ask);
     return result;
+}
+
+long node_access(struct walk *walk, unsigned mode, bool follow, bool *ended)
+{
+    return access_ask(walk, mode, false, follow, ended);
+}
+
+long node_executable(struct walk *walk, bool follow, bool *ended)
+{
+    return access_ask(walk, R_OK | X_OK, true, follow, ended);
 }
 
 long node_list(struct walk *walk, uint64_t position, void *entries, size_t size, bool *ended)

@@ -19,6 +19,9 @@ long node_open(struct walk *walk, unsigned flags, unsigned mode, bool *ended);
 long node_link(struct walk *walk, char *text, size_t size, bool *ended);
 
 long node_access(struct walk *walk, unsigned mode, bool follow, bool *ended);
+/* Whether what is there may be read and executed as a program, by what the asker is confined to,
+ * too. */
+long node_executable(struct walk *walk, bool follow, bool *ended);
 
 /* getdents64 from `position`: bytes put at `entries`. */
 long node_list(struct walk *walk, uint64_t position, void *entries, size_t size, bool *ended);

@@ -471,18 +471,32 @@ long walk_redirect(struct walk *walk, size_t consumed, const char *target, size_
     return result < 0 ? result : walk_run(walk);
 }
 
-/* A path of the session's own mirror directories: SESSION/nodes/ID/(tree/REST|file). Stands the
- * walk at that node. 1 if it is one, 0 if not, or -errno. */
+/* Where the translator's number is in a path below SESSION/nodes/, or below a confined tree's own
+ * SESSION/scratch/PID/nodes/, where such files have a second name to be executed by. NULL: it is
+ * none. */
+static const char *mirrors_begin(const struct core *core, const char *host, size_t length)
+{
+    size_t session = core->session_length;
+    if (!text_begins(host, length, core->session, session))
+        return NULL;
+    const char *at = host + session, *end = host + length;
+    uint64_t tree;
+    if (text_begins(at, (size_t)(end - at), "/scratch/", 9)) {
+        at += 9;
+        if (!text_get_number(&at, &tree))
+            return NULL;
+    }
+    return text_begins(at, (size_t)(end - at), "/nodes/", 7) ? at + 7 : NULL;
+}
+
+/* A path of the session's own mirror directories: NODES/ID/(tree/REST|file). Stands the walk at
+ * that node. 1 if it is one, 0 if not, or -errno. */
 static long mirror_place(struct walk *walk, const char *host, size_t length)
 {
     const struct core *core = walk->caller->core;
-    size_t session = core->session_length;
-    if (core->bare || !text_begins(host, length, core->session, session) ||
-        !text_begins(host + session, length - session, "/nodes/", 7))
-        return 0;
-    const char *at = host + session + 7;
     uint64_t translator;
-    if (!text_get_number(&at, &translator) || translator == core->own_node)
+    const char *at = core->bare ? NULL : mirrors_begin(core, host, length);
+    if (at == NULL || !text_get_number(&at, &translator) || translator == core->own_node)
         return 0;
     size_t id_end = (size_t)(at - host);
     const char *rest = at;
@@ -525,10 +539,12 @@ static long mirror_place(struct walk *walk, const char *host, size_t length)
         }
     if (!found) {
         char path[SESSION_LIMIT + 40];
-        if (id_end + 6 > sizeof path)
-            return -ENAMETOOLONG;
-        bytes_copy(path, host, id_end);
-        bytes_copy(path + id_end, "/name", 6);
+        size_t end = core->session_length;
+        bytes_copy(path, core->session, end);
+        bytes_copy(path + end, "/nodes/", 7);
+        end += 7;
+        end += text_put_number(path + end, translator);
+        bytes_copy(path + end, "/name", 6);
         long got = host_link(path, walk->name, PATH_LIMIT);
         if (got < 0)
             return got;

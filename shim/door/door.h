@@ -24,6 +24,9 @@
 /* In front of a descriptor's number: a name by which the trap server is told, before an exec, that
  * this descriptor is a program's with more rights than its caller's. readlink of it says ENOENT. */
 #define RIGHTS_NAME "/.hirsel/rights/"
+/* In front of an absolute name in the session: readlink of it says where a confined program may
+ * execute that, if it is a translator's file. */
+#define PROGRAM_NAME "/.hirsel/program"
 /* Goes along with LD_LIBRARY_PATH: ld.so (before glibc 2.37) then leaves out some twenty look-ups
  * for each program's first library, in directories for processors that are no more. Written so that
  * it is known from a user's own. */

@@ -338,6 +338,79 @@ static long head_read(int directory, const char *path, int flags, char *head)
     return length;
 }
 
+/* Where what has this name in the session may be executed, if it is a translator's file and this a
+ * confined tree: the trap server knows. */
+static long program_ask(const char *name, char *host)
+{
+    size_t start = sizeof PROGRAM_NAME - 1, length = text_length(name);
+    struct hold hold;
+    char *question;
+    long result;
+    if (name[0] != '/' || start + length >= PATH_LIMIT)
+        return -EINVAL;
+    question = scratch_take(&hold, PATH_LIMIT);
+    if (question == NULL)
+        return -ENOMEM;
+    bytes_copy(question, PROGRAM_NAME, start);
+    bytes_copy(question + start, name, length + 1);
+    const long arguments[6] = {(long)question, (long)host, PATH_LIMIT};
+    result = call_asked(SYS_readlink, arguments);
+    if (result >= PATH_LIMIT)
+        result = -ENAMETOOLONG;
+    if (result > 0)
+        host[result] = '\0';
+    scratch_give(&hold, question, PATH_LIMIT);
+    return result;
+}
+
+/* What was refused: of a translator's file Landlock knows no better. `name`: in the session;
+ * `script`: what its interpreter is told, if it is one. */
+static __attribute__((noinline)) long execute_refused(const struct execution *execution,
+                                                      const char *name, const char *script,
+                                                      unsigned depth)
+{
+    struct execution changed = {.directory = AT_FDCWD,
+                                .arguments = execution->arguments,
+                                .environment = execution->environment};
+    char head[HEAD_SIZE];
+    struct hold hold;
+    char *buffer = scratch_take(&hold, PATH_LIMIT);
+    if (buffer == NULL)
+        return -EACCES;
+    long result = program_ask(name, buffer);
+    size_t size = result > 0 ? (size_t)result + 1 : 0;
+    char *host = __builtin_alloca(size);
+    bytes_copy(host, buffer, size);
+    scratch_give(&hold, buffer, PATH_LIMIT);
+    if (size == 0)
+        return -EACCES;
+    changed.path = host;
+    long length = head_read(AT_FDCWD, host, 0, head);
+    enum image image = length < 0 ? IMAGE_UNKNOWN : image_kind(head, length);
+    if (image != IMAGE_SCRIPT)
+        return execute_image(&changed, image);
+    /* By a descriptor that the interpreter could not open. */
+    if (execution->path[0] == '\0' &&
+        (system_call(SYS_fcntl, execution->directory, F_GETFD, 0, 0, 0, 0) & FD_CLOEXEC))
+        return -ENOENT;
+    return execute_script(&changed, script, head, length, depth);
+}
+
+/* Where the kernel's walk is the session's. */
+static long execute_here(const struct execution *execution, enum image image, unsigned depth)
+{
+    char name[32] = "/dev/fd/";
+    long result = execute_image(execution, image);
+    if (result != -EACCES)
+        return result;
+    if (execution->path[0] != '\0')
+        return execute_refused(execution, execution->path, execution->path, depth);
+    if (execution->directory < 0)
+        return result;
+    name[8 + text_put_number(name + 8, (uint64_t)execution->directory)] = '\0';
+    return execute_refused(execution, name, name, depth);
+}
+
 /* By the walk: where the path leads on the host, and what it is called in the session. */
 static __attribute__((noinline)) long execute_slow(const struct execution *execution,
                                                    unsigned depth)
@@ -364,6 +437,8 @@ static __attribute__((noinline)) long execute_slow(const struct execution *execu
     bytes_copy(host, buffer, host_size);
     bytes_copy(name, buffer + PATH_LIMIT, name_size);
     scratch_give(&hold, buffer, 2 * PATH_LIMIT);
+    /* An absolute path is passed on as it was given, a relative one too: that is $0. */
+    const char *script = execution->path[0] != '\0' ? execution->path : name;
     changed.directory = AT_FDCWD;
     changed.path = host;
     changed.flags = 0;
@@ -373,11 +448,10 @@ static __attribute__((noinline)) long execute_slow(const struct execution *execu
         result = lane_call(SYS_faccessat, AT_FDCWD, (long)host, X_OK, 0, 0);
         if (result < 0)
             return result;
-        /* An absolute path is passed on as it was given, a relative one too: that is $0. */
-        return execute_script(execution, execution->path[0] != '\0' ? execution->path : name, head,
-                              length, depth);
+        return execute_script(execution, script, head, length, depth);
     }
-    return execute_image(&changed, image);
+    result = execute_image(&changed, image);
+    return result == -EACCES ? execute_refused(execution, name, script, depth) : result;
 }
 
 static __attribute__((noinline)) bool is_script(const char *path)
@@ -422,7 +496,7 @@ static long execute(const struct execution *execution, unsigned depth)
         long result = execute_image(execution, image);
         return result == -ENOENT ? execute_slow(execution, depth) : result;
     }
-    return execute_image(execution, image);
+    return execute_here(execution, image, depth);
 }
 
 long execute_call(long number, const long arguments[6])

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 #include <utime.h>
 
 #include "proto/node.pb-c.h"
@@ -123,6 +124,20 @@ static long chdir_on_node(struct slow *slow, bool *ended)
     return result;
 }
 
+static long access_on_node(struct walk *walk, unsigned mode, bool follow, bool *ended)
+{
+    struct stat status;
+    long result = node_access(walk, mode, follow, ended);
+    /* Whether a policy allows to execute a file is another question than who may search a
+     * directory. */
+    if (result < 0 || *ended || !(mode & X_OK) || the_shim.caller.host_call == NULL)
+        return result;
+    result = node_status(walk, follow, &status, ended);
+    if (result < 0 || *ended || !S_ISREG(status.st_mode))
+        return result;
+    return node_executable(walk, follow, ended);
+}
+
 long node_act(struct slow *slow, long number, const long arguments[6], bool *ended)
 {
     const struct call_shape *shape = &call_shapes[number];
@@ -155,8 +170,8 @@ long node_act(struct slow *slow, long number, const long arguments[6], bool *end
         return node_open(walk, flags, (unsigned)how.mode, ended);
     }
     case VERB_ACCESS:
-        return node_access(walk, (unsigned)arguments[shape->path + 1],
-                           call_follows(number, arguments), ended);
+        return access_on_node(walk, (unsigned)arguments[shape->path + 1],
+                              call_follows(number, arguments), ended);
     case VERB_READLINK: {
         if (arguments[shape->path + 2] <= 0)
             return -EINVAL;

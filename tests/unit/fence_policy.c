@@ -119,6 +119,33 @@ static bool reaches(const struct fence_policy *policy, const char *host, unsigne
     return fence_policy_allows_address(policy, (struct sockaddr *)&in6, sizeof in6, access);
 }
 
+/* What is in a node nobody knows without its translator: the name is enough. */
+START_TEST(test_nodes)
+{
+    static const char *const wrong[] = {"node/../x", "node/./x", "node/..", "other/x", "none/x"};
+    struct fence_policy policy = {.confined = true};
+    char wanted[3][PATH_MAX + 32];
+
+    place_make();
+    ck_assert_int_eq(symlink("/.hirsel/1/0123/d/archive", below("node")), 0);
+    ck_assert_int_eq(symlink("/nowhere", below("other")), 0);
+    ck_assert_int_eq(chdir(place), 0);
+    path_put(&policy, below("node/bin/a program"), FENCE_READ);
+    path_put(&policy, "node/", FENCE_READ);
+    path_put(&policy, "./node/...//", FENCE_READ);
+    snprintf(wanted[0], sizeof wanted[0], "%s/node/bin/a program", place);
+    snprintf(wanted[1], sizeof wanted[1], "%s/node", place);
+    snprintf(wanted[2], sizeof wanted[2], "%s/node/...", place);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_str_eq(policy.paths[i].path, wanted[i]);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        ck_assert_int_eq(fence_policy_add_path(&policy, wrong[i], FENCE_READ), ENOENT);
+    fence_policy_clear(&policy);
+    ck_assert_int_eq(chdir("/"), 0);
+    place_remove();
+}
+END_TEST
+
 START_TEST(test_hosts)
 {
     static const char *const wrong[] = {"",        "host",  ":80",     "host:",  "host:0",
@@ -174,6 +201,8 @@ START_TEST(test_pack)
     ck_assert_int_eq(fence_policy_set_memory(&policy, "/nowhere"), ENOENT);
     ck_assert_int_eq(fence_policy_set_memory(&policy, "/proc"), 0);
     ck_assert_int_eq(fence_policy_set_memory(&policy, "/usr/.."), 0);
+    ck_assert_int_eq(fence_policy_set_programs(&policy, "/nowhere"), ENOENT);
+    ck_assert_int_eq(fence_policy_set_programs(&policy, "/proc"), 0);
     ck_assert_int_eq(fence_policy_pack(&policy, &bytes, &length), 0);
     ck_assert_int_eq(fence_policy_unpack(&copy, bytes, length), 0);
     ck_assert(copy.confined);
@@ -188,6 +217,7 @@ START_TEST(test_pack)
     ck_assert_uint_eq(copy.variable_count, 1);
     ck_assert_str_eq(copy.variables[0], "TERM");
     ck_assert_str_eq(copy.memory, "/");
+    ck_assert_str_eq(copy.programs, "/proc");
     fence_policy_clear(&copy);
     /* Cut anywhere: an error, or less of it, but nothing else. */
     for (size_t cut = 0; cut < length; cut++)
@@ -502,6 +532,7 @@ int main(void)
     TCase *policy = tcase_create("policy");
     tcase_add_test(policy, test_allows);
     tcase_add_test(policy, test_paths_are_real);
+    tcase_add_test(policy, test_nodes);
     tcase_add_test(policy, test_hosts);
     tcase_add_test(policy, test_pack);
     tcase_add_test(policy, test_hostile);
