@@ -26,17 +26,17 @@
 
 #define SPACE_MAGIC 0x6c65737269484e53ull /* "SNHirsel" */
 #define SPACE_LAYOUT 6
+#define SPACE_FILE_SIZE (1u << 20) /* the whole file, sparse; mapped whole */
 #define SPACE_NET_OFFSET 2048
 #define SPACE_CHANGES_OFFSET 3072
 #define SPACE_HANDOVERS_OFFSET 3584
 #define SPACE_WAYS_OFFSET 4096
 #define SPACE_RING_OFFSET (4096 + 131072)
-#define SPACE_RING_END (1u << 20)
+/* Nothing is ever written behind the ring: what a reader believes of a snapshot that is written
+ * over at that moment leads no farther than that. */
+#define SPACE_RING_END (SPACE_FILE_SIZE - (3u << 16))
 /* A snapshot larger than this is refused (ENOSPC), so that the ring holds at least four. */
 #define SPACE_SNAPSHOT_MAX ((SPACE_RING_END - SPACE_RING_OFFSET) / 4)
-/* The whole file, sparse; mapped whole. Nothing is ever written behind the ring: what a reader
- * believes of a snapshot that is written over at that moment leads no farther than that. */
-#define SPACE_FILE_SIZE (SPACE_RING_END + (1u << 18))
 /* The active snapshot stays whole while fewer than this many more are published. */
 #define SPACE_RING_SAFE 2
 
