@@ -2,12 +2,12 @@
 # The reference walk of 40_walks again, asked by confined programs: with the shim, which is taught ways
 # and leaves opens to Landlock, and static ones, which the trap server answers alone. What names mean
 # and which error comes first is the same as outside; the policy allows all that is asked here.
-# HIRSEL_TEST_SEED=N walks with this seed alone; HIRSEL_TEST_QUERIES=N says how many are asked.
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
 trap_needed
 confine_needed
-. "$SOURCE/tests/session/trap_walks.sh"
+. "$SOURCE/tests/session/walks.sh"
+walkers_build
 WALKS_OPTIONS=(--confine)
 
 if [[ -n ${HIRSEL_TEST_SEED:-} ]]; then

@@ -66,23 +66,11 @@ killer() {
         sleep 0.2
     done
 }
-under() {
-    local name=$1
-    shift
-    rm -f calm
-    killer 2>killer.err &
-    local killer_pid=$!
-    await 10 test -s hits
-    check "$name" timeout 200 hirsel run --session t -- "$@"
-    touch calm
-    wait $killer_pid
-    cat hits >>all_hits
-}
 : >all_hits
 for ((round = 0; round < rounds; round++)); do
-    under '8 static processes while the trap server is killed' "$BARE/storm" "$PLACE" 8 4800 0
-    under 'and with a signal every 100 µs' "$BARE/storm" "$PLACE" 8 2400 100
-    under 'a shell loop of static and dynamic programs' /bin/sh -c "cd $PLACE && for i in \$(seq 60); do
+    storm '8 static processes while the trap server is killed' "$BARE/storm" "$PLACE" 8 4800 0
+    storm 'and with a signal every 100 µs' "$BARE/storm" "$PLACE" 8 2400 100
+    storm 'a shell loop of static and dynamic programs' /bin/sh -c "cd $PLACE && for i in \$(seq 60); do
         test \"\$(/bin/busybox cat node/tree/f1)\" = 'virtual 1' || exit 1
         test \"\$(cat bound/place/x)\" = bound || exit 2
         test \"\$(env -i /bin/cat greet)\" = 'Hello, world!' || exit 3

@@ -2,11 +2,11 @@
 # The reference walk of 40_walks again, asked by static programs that go through the trap server: two
 # C libraries, system calls of all ages, alone and next to a program with the shim, each of which
 # changes what the other one knows.
-# HIRSEL_TEST_SEED=N walks with this seed alone; HIRSEL_TEST_QUERIES=N says how many are asked.
 . "$(dirname "$0")/lib.sh"
 . "$SOURCE/tests/session/trap.sh"
 trap_needed
-. "$SOURCE/tests/session/trap_walks.sh"
+. "$SOURCE/tests/session/walks.sh"
+walkers_build
 
 # A seed of chance is for make check-long: a check says the same each time.
 seed=${HIRSEL_TEST_SEED:-31}

@@ -329,7 +329,7 @@ hirsel run --session storm --net private -- bash -c '
     kill $server; touch done.storm' >out.storm 2>&1 &
 kills=0
 until [[ -e done.storm ]] || ((kills > 200)); do
-    pid=$(hirsel ps --servers --session storm | awk '$2 == "net" { print $1 }')
+    pid=$(SESSION=storm server_pid net)
     [[ -n $pid ]] && kill -9 "$pid" && kills=$((kills + 1))
     sleep 0.2
 done

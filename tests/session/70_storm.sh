@@ -23,7 +23,7 @@ check 'the archive' hirsel settrans --session t -c node archive "$WORK/source.ta
 in_session ls node >/dev/null
 
 # The storm: its own shell, until the file `calm` is there; it writes down whom it hit.
-storm() {
+killer() {
     local names=(fs archive proc net) i name pid
     : >hits
     for ((i = 0; ; i++)); do
@@ -35,38 +35,24 @@ storm() {
     done
 }
 
-# under NAME COMMAND: in the session, in the storm.
-under() {
-    local name=$1
-    shift
-    rm -f calm
-    storm 2>storm.err &
-    local storm_pid=$!
-    await 10 test -s hits
-    check "$name" timeout 150 hirsel run --session t -- "$@"
-    touch calm
-    wait $storm_pid
-    cat hits >>all_hits
-}
-
 : >all_hits
 for ((round = 0; round < rounds; round++)); do
     rm -rf build clone copied got
     cp -r source/project build
-    under 'make -j2' bash -c 'cd build && make -s -j2 && ./program >result && make -q'
-    under 'git clone, commit, log' bash -c 'set -e; git clone -q source clone; cd clone; for i in 1 2 3 4 5; do echo $i >>new; git add new; git -c user.name=S -c user.email=s@e commit -q -m $i; done; test $(git log --oneline | wc -l) = 6; git fsck --no-progress; git status --short'
-    under 'cp -a out of the archive' bash -c 'for i in 1 2 3; do rm -rf copied && cp -a node/source copied || exit 1; done'
+    storm 'make -j2' bash -c 'cd build && make -s -j2 && ./program >result && make -q'
+    storm 'git clone, commit, log' bash -c 'set -e; git clone -q source clone; cd clone; for i in 1 2 3 4 5; do echo $i >>new; git add new; git -c user.name=S -c user.email=s@e commit -q -m $i; done; test $(git log --oneline | wc -l) = 6; git fsck --no-progress; git status --short'
+    storm 'cp -a out of the archive' bash -c 'for i in 1 2 3; do rm -rf copied && cp -a node/source copied || exit 1; done'
     check 'the copy is whole' diff -r --no-dereference -x .git source copied
     # Not tar of the node itself: between two lives of its translator fs tells of it, and knows no times of
     # the archive's. tar would say that it has changed.
-    under 'find, diff -r, tar in the archive' bash -c 'for i in 1 2 3; do find node -type f | wc -l >count && diff -r --no-dereference -x .git node/source source && tar cf /dev/null node/source || exit 1; done'
-    under 'gcc of files in the archive' bash -c 'for i in 1 2 3 4 5 6 7 8; do gcc -Inode/source/project/include -c -o x.o node/source/project/src/part_$i.c || exit 1; done'
-    under 'curl downloads' bash -c '
+    storm 'find, diff -r, tar in the archive' bash -c 'for i in 1 2 3; do find node -type f | wc -l >count && diff -r --no-dereference -x .git node/source source && tar cf /dev/null node/source || exit 1; done'
+    storm 'gcc of files in the archive' bash -c 'for i in 1 2 3 4 5 6 7 8; do gcc -Inode/source/project/include -c -o x.o node/source/project/src/part_$i.c || exit 1; done'
+    storm 'curl downloads' bash -c '
         python3 -u -m http.server --bind 127.0.0.1 0 >server.log 2>&1 & server=$!
         trap "kill $server" EXIT
         until port=$(sed -n "s/.*port \([0-9]*\).*/\1/p" server.log) && [ -n "$port" ]; do sleep 0.02; done
         for i in $(seq 60); do curl -sf -o got "http://127.0.0.1:$port/page" && cmp got page || exit 1; done'
-    under 'mkdir and rename storms' python3 -c '
+    storm 'mkdir and rename storms' python3 -c '
 import os, sys, threading
 def work(base):
     os.makedirs(base)
@@ -85,11 +71,11 @@ def run(base):
     except BaseException as e: failed.append(e); print(base, repr(e))
 ts = [threading.Thread(target=run, args=(b,)) for b in ("storm", "bound/place/storm")]
 [t.start() for t in ts]; [t.join() for t in ts]; sys.exit(len(failed))'
-    under 'binds and nodes, each made and unmade once' bash -c '
+    storm 'binds and nodes, each made and unmade once' bash -c '
         for i in $(seq 25); do
             hirsel settrans -x -c made$i hello && test -n "$(cat made$i)" && rm made$i && hirsel bind "$PWD/bound/target" "$PWD/b$i" && hirsel unbind "$PWD/b$i" || { echo "at $i"; exit 1; }
         done'
-    under 'opens of a virtual file' python3 -c '
+    storm 'opens of a virtual file' python3 -c '
 import time
 end = time.monotonic() + 6
 n = 0

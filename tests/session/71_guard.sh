@@ -67,6 +67,5 @@ runner=$!
 await 10 bash -c 'ls "$XDG_RUNTIME_DIR"/hirsel/*/fs'
 kill -9 $runner
 wait $runner 2>/dev/null
-hirsel_idle() { ! ls -d "$XDG_RUNTIME_DIR"/hirsel/*; }
-if await 15 hirsel_idle; then ok 'kill -9 of hirsel run leaves nothing'; else not_ok 'kill -9 of hirsel run leaves nothing'; fi
+check 'kill -9 of hirsel run leaves nothing' await no_session
 finish

@@ -151,6 +151,10 @@ server_pid() {
     hirsel ps --session "$SESSION" --servers | awk -v name="$1" '$1 ~ /^[1-9][0-9]*$/ && $2 == name { print $1; exit }'
 }
 
+no_session() {
+    ! ls -d "$XDG_RUNTIME_DIR"/hirsel/*
+}
+
 # A manifest of a tree: what two equal trees have in common, byte for byte.
 manifest() {
     (
@@ -195,6 +199,21 @@ same() {
         fi
     done
     ((good)) && ok "$name ($(wc -l <"$WORK/native/out") lines, $(wc -l <"$WORK/native/tree") entries compared)"
+}
+
+# storm NAME COMMAND…: in session t, while the test's function `killer` kills in a shell of its own, until
+# the file `calm` is there; whom it hit it writes to the file `hits`.
+storm() {
+    local name=$1
+    shift
+    rm -f calm
+    killer 2>killer.err &
+    local killer_pid=$!
+    await test -s hits
+    check "$name" timeout 200 hirsel run --session t -- "$@"
+    touch calm
+    wait $killer_pid
+    cat hits >>all_hits
 }
 
 # Ends the test where nothing can be confined, with what hirsel says of it.
