@@ -8,16 +8,14 @@
 
 #include "servers/fs/fs.h"
 #include "servers/lib/installed.h"
-
-/* Bounds a walk through pids that change hands while it goes on. */
-#define DEPTH_MAX 4096
+#include "servers/lib/process.h"
 
 /* The ancestor of `pid` (or itself) that init started: a translator's process, mostly. */
 static pid_t guarded_ancestor(pid_t pid)
 {
     pid_t guard = getppid();
 
-    for (int depth = 0; depth < DEPTH_MAX && pid > 1 && pid != guard; depth++) {
+    for (int depth = 0; depth < PROCESS_DEPTH_MAX && pid > 1 && pid != guard; depth++) {
         pid_t parent;
         uint64_t start_time;
 
