@@ -3,7 +3,7 @@ TRAP_SHIM := $(addprefix $(B)/obj/shim/,$(addsuffix .o,\
 	core/calls core/channel core/held core/host core/memory core/node core/scratch core/table core/text core/walk core/restrict \
 	core/net core/net_bind core/net_connect core/net_memory core/net_message core/net_name \
 	core/net_socket core/unix_name \
-	door/handover door/identity door/list door/node_call door/open door/path door/quick door/shape door/slow \
+	door/handover door/identity door/list door/node_call door/open door/path door/path_text door/quick door/shape door/slow \
 	door/socket door/taught door/two_paths door/ways))
 TRAP_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard servers/trap/*.c))
 # All but main: what the unit tests link.

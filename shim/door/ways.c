@@ -7,6 +7,7 @@
 #include "shim/core/lane.h"
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
+#include "shim/door/path_text.h"
 #include "shim/door/ways.h"
 
 enum { WAYS = 128 };
@@ -165,134 +166,7 @@ void view_take(struct view *view)
     view->ways = shared;
 }
 
-/* ---- texts as numbers ---- */
-
-/* A text's number is made of its words of eight bytes, the last of which may be short. */
-#define TEXT_NUMBER 14695981039346656037ull
-
-static inline uint64_t number_add(uint64_t number, uint64_t word)
-{
-    number = (number ^ word) * 0x9e3779b97f4a7c15ull;
-    return number ^ number >> 32;
-}
-
-static inline uint64_t word_read(const char *text)
-{
-    uint64_t word;
-    __builtin_memcpy(&word, text, sizeof word);
-    return word;
-}
-
-/* The word of the last `size` bytes, up to eight, of a text. */
-static inline uint64_t word_last(const char *text, size_t length, size_t size)
-{
-    uint64_t word = 0;
-    if (size == 0)
-        return 0;
-    if (length >= sizeof word)
-        return word_read(text + length - sizeof word) >> (8 * (sizeof word - size));
-    for (size_t i = 0; i < size; i++)
-        word |= (uint64_t)(unsigned char)text[length - size + i] << (8 * i);
-    return word;
-}
-
-static uint64_t text_number(const char *text, size_t length)
-{
-    uint64_t number = TEXT_NUMBER;
-    size_t done = 0;
-    for (; length - done > sizeof number; done += sizeof number)
-        number = number_add(number, word_read(text + done));
-    return number_add(number, word_last(text, length, length - done));
-}
-
-/* Of the text with a slash behind it. */
-static uint64_t text_number_slash(const char *text, size_t length)
-{
-    uint64_t number = TEXT_NUMBER;
-    size_t done = 0;
-    for (; length - done >= sizeof number; done += sizeof number)
-        number = number_add(number, word_read(text + done));
-    return number_add(number, word_last(text, length, length - done) |
-                                  (uint64_t)'/' << (8 * (length - done)));
-}
-
-/* A path's text, and the way in it, which is up to the last slash. A slash at the end makes the
- * last component part of the way: a symlink there is followed. */
-struct text {
-    size_t length;
-    size_t way;
-    uint64_t number; /* of the way */
-};
-
-enum { PAGE = 4096 };
-#define EACH_BYTE 0x0101010101010101ull
-
-/* The same as word_read of a text that ends before the next page, or goes on there. */
-static __attribute__((noinline)) uint64_t word_read_split(const char *text)
-{
-    const size_t skipped = (uintptr_t)text % sizeof(uint64_t);
-    const uint64_t *at = (const uint64_t *)(const void *)(text - skipped);
-    uint64_t word = *at >> (8 * skipped);
-    /* The first of a page, to which the step from the last of the page before leads. */
-    if (skipped == 0)
-        return word;
-    for (size_t i = 0; i < sizeof word - skipped; i++)
-        if ((unsigned char)(word >> (8 * i)) == 0)
-            return word;
-    return word | at[1] << (64 - 8 * skipped);
-}
-
-static __attribute__((noinline)) struct text text_read_exactly(const char *path)
-{
-    struct text text = {.length = text_length(path)};
-    for (text.way = text.length; text.way > 0 && path[text.way - 1] != '/';)
-        text.way--;
-    if (text.way > 0)
-        text.number = text_number(path, text.way);
-    return text;
-}
-
-/* In one pass, and by words: behind a system call the processor predicts few branches, and this
- * runs behind each that names a path. A word may reach beyond the text, not beyond its page. */
-__attribute__((no_sanitize("address"))) static inline struct text text_read(const char *path)
-{
-    uint64_t number = TEXT_NUMBER, way_number = 0, way_word = 0, way_slashes = 0;
-    const char *at = path, *way = path;
-    uintptr_t last = ((uintptr_t)path | (PAGE - 1)) + 1 - sizeof number; /* of the page's words */
-    if (__builtin_expect(memory.watched, false))
-        return text_read_exactly(path);
-    for (;; at += sizeof(uint64_t)) {
-        uint64_t word;
-        if ((uintptr_t)at <= last) {
-            word = word_read(at);
-        } else {
-            word = word_read_split(at);
-            last += PAGE;
-        }
-        /* 0x80 where the text ends, and in each slash before that. */
-        uint64_t ends = (word - EACH_BYTE) & ~word & (0x80 * EACH_BYTE);
-        uint64_t other = word ^ '/' * EACH_BYTE;
-        uint64_t slashes =
-            ~(((other & (0x7f * EACH_BYTE)) + 0x7f * EACH_BYTE) | other | 0x7f * EACH_BYTE);
-        slashes &= (ends & -ends) - 1;
-        if (slashes != 0) {
-            way_number = number;
-            way_word = word;
-            way_slashes = slashes;
-            way = at;
-        }
-        if (ends != 0) {
-            struct text text = {.length = (size_t)(at - path) + (size_t)__builtin_ctzll(ends) / 8};
-            if (way_slashes == 0)
-                return text;
-            unsigned above = (unsigned)__builtin_clzll(way_slashes);
-            text.way = (size_t)(way - path) + sizeof word - above / 8;
-            text.number = number_add(way_number, way_word & ~0ull >> above);
-            return text;
-        }
-        number = number_add(number, word);
-    }
-}
+/* ---- where ways start ---- */
 
 void ways_start_at(const char *directory, size_t length)
 {
@@ -470,7 +344,7 @@ static void way_learn(uint64_t number)
 
 void way_learn_directory(const struct view *view, int directory, const char *path)
 {
-    struct text text = text_read(path);
+    struct text text = text_read(path, memory.watched);
     uint64_t number = text.number;
     if (text.length == 0)
         return;
@@ -495,7 +369,7 @@ static bool walk_was_plain(const struct walk *walk)
 void way_learn_walk(const struct view *view, int directory, const char *path,
                     const struct walk *walk)
 {
-    struct text text = text_read(path);
+    struct text text = text_read(path, memory.watched);
     if (!view->shadows || !walk_was_plain(walk) || text.length == 0)
         return;
     if (way_walked(walk, &text, !walk->missing) > 0)
@@ -522,7 +396,7 @@ static bool text_is_named(const struct space_snapshot *table, const char *path)
 void way_learn_end(const struct view *view, int directory, const char *path,
                    const struct walk *walk)
 {
-    struct text text = text_read(path);
+    struct text text = text_read(path, memory.watched);
     /* The walk did not see where the rest would lead; what no entry is called like leads to none.
      */
     if (view->shadows && walk_was_plain(walk) && text.way > 0 &&
@@ -539,7 +413,7 @@ static bool text_ends(const char *text, size_t length, const char *end, size_t e
 void way_teach(const struct view *view, const char *path, const char *whole,
                const struct walk *walk, bool found)
 {
-    struct text text = text_read(path);
+    struct text text = text_read(path, memory.watched);
     size_t length = text.length, way = way_walked(walk, &text, found);
     bool direct = text_equal(walk->host, walk->host_length, whole, text_length(whole));
     bool follow = (walk->options & WALK_FOLLOW) != 0;
@@ -582,7 +456,7 @@ static bool last_is_odd(const char *last, size_t length)
 
 bool way_is_clear(const struct view *view, int directory, const char *path)
 {
-    struct text text = text_read(path);
+    struct text text = text_read(path, memory.watched);
     const char *last = path + text.way;
     size_t length = text.length - text.way;
     if (view->table == NULL || length == 0 || (last[0] == '.' && last_is_odd(last, length)) ||
@@ -608,7 +482,7 @@ static uint64_t plain_number(const struct view *view, int directory, const char 
 long way_look(const struct view *view, int directory, const char *path)
 {
     char parent[512];
-    struct text text = text_read(path);
+    struct text text = text_read(path, memory.watched);
     if (text.way >= sizeof parent)
         return -ELOOP;
     if (text.way == 0 || (text.way == 1 && path[0] == '/'))
@@ -628,7 +502,7 @@ long way_look(const struct view *view, int directory, const char *path)
 
 void way_learn_direct(const struct view *view, int directory, const char *path)
 {
-    struct text text = text_read(path);
+    struct text text = text_read(path, memory.watched);
     if (text.way > 0)
         way_learn(plain_number(view, directory, path, &text));
 }
@@ -657,7 +531,7 @@ bool way_starts_present(const struct view *view, int directory)
 
 static uint64_t target_number(const struct view *view, int directory, const char *path)
 {
-    return way_number(view, WAY_FOLLOWED, directory, path, text_read(path).length);
+    return way_number(view, WAY_FOLLOWED, directory, path, text_read(path, memory.watched).length);
 }
 
 bool target_is_known(const struct view *view, int directory, const char *path)
@@ -687,20 +561,6 @@ void ways_changed(void)
         __atomic_add_fetch(&changes_of(shared)->count, 1, __ATOMIC_ACQ_REL);
 }
 
-/* Valgrind's client request RUNNING_ON_VALGRIND (its manual, "The client request mechanism"): these
- * instructions do nothing on a processor. */
-static bool is_watched(void)
-{
-    volatile uint64_t request[6] = {0x1001};
-    uint64_t answer = 0;
-    __asm__ volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\trolq $61, %%rdi\n\trolq $51, %%rdi\n\t"
-                     "xchgq %%rbx, %%rbx"
-                     : "+d"(answer)
-                     : "a"(request)
-                     : "cc", "memory");
-    return answer != 0;
-}
-
 bool text_is_watched(void)
 {
     return memory.watched;
@@ -708,7 +568,7 @@ bool text_is_watched(void)
 
 void ways_start(void)
 {
-    memory.watched = is_watched();
+    memory.watched = text_watched();
     memory.process = (int)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 }
 
