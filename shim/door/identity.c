@@ -190,6 +190,13 @@ long link_translate(int directory, const char *path, char *text, size_t size, lo
                 length = the_shim.caller.write(&the_shim.caller, text, name, name_length);
                 if (length == 0)
                     length = (long)name_length;
+                /* The kernel's longer text is there already: some take what is behind as ended by
+                 * the NUL that they put there before. */
+                if (length >= 0 && name_length < got) {
+                    bytes_clear(walk->todo, got - name_length);
+                    the_shim.caller.write(&the_shim.caller, text + name_length, walk->todo,
+                                          got - name_length);
+                }
             }
         }
         scratch_give(&hold, walk, sizeof *walk);

@@ -186,6 +186,7 @@ print(sorted(os.listdir(d)), os.stat(\"hard\", dir_fd=d).st_size, os.readlink(\"
 print(os.read(os.open(\"../private\", os.O_RDONLY, dir_fd=d), 9)); e = os.open(\"er\", os.O_RDONLY, dir_fd=d)
 os.fchdir(e); print(os.getcwd(), os.stat(\"..\").st_ino == os.fstat(d).st_ino, os.path.samefile(\"and/..\", \".\"))
 print(os.readlink(f\"/proc/self/fd/{e}\"))
+import ctypes; b = ctypes.create_string_buffer(4096); ctypes.CDLL(None).readlink(b\"/proc/self/cwd\", b, 4096); print(b.value)
 if os.fork() == 0: print(os.listdir(\".\"), flush=True); os._exit(0)
 os.wait()"'
 agree 'errors' 'cat none; cat big/x; ls big/; cd big; cat deep; cat "$(printf "n%.0s" $(seq 256))"; test -w private; bin/none; ./big; rmdir none'
