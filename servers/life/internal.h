@@ -68,6 +68,8 @@ void running_hung_up(struct port *port, int error, void *context);
 
 /* ---- told.c: what it said of a directory's node itself ---- */
 
+void told_set(struct translator *translator, const Hirsel__Attributes *attributes);
+/* The same of a translator's answer, if it is another one; the state is saved. */
 void told_take(struct translator *translator, const struct msg *answer);
 
 /* ---- watching.c ---- */

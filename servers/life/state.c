@@ -138,12 +138,8 @@ static int state_fill(const Hirsel__FsState *state, struct translator *translato
     translator->text = state->active ? NULL : text_of(state->text);
     translator->pid = (pid_t)state->pid;
     translator->start_time = state->start_time;
-    if (state->told) {
-        translator->told = *state->told;
-        translator->told.base.n_unknown_fields = 0;
-        translator->told.base.unknown_fields = NULL;
-        translator->is_told = true;
-    }
+    if (state->told)
+        told_set(translator, state->told);
     record->kind = state->kind[0];
     record->device = record->kind == 'p' ? text_of(state->device_path) : NULL;
     record->command = calloc(state->n_command + 1, sizeof(char *));

@@ -18,16 +18,22 @@ static bool is_same(const Hirsel__Attributes *one, const Hirsel__Attributes *oth
            one->modify_nanoseconds == other->modify_nanoseconds;
 }
 
+void told_set(struct translator *translator, const Hirsel__Attributes *attributes)
+{
+    translator->told = *attributes;
+    /* The message's own memory, which does not last. */
+    translator->told.base.n_unknown_fields = 0;
+    translator->told.base.unknown_fields = NULL;
+    translator->is_told = true;
+}
+
 void told_take(struct translator *translator, const struct msg *answer)
 {
     Hirsel__NodeReply *reply = hirsel__node_reply__unpack(NULL, answer->length, answer->body);
     const Hirsel__Attributes *attributes = reply ? reply->attributes : NULL;
 
     if (attributes && !(translator->is_told && is_same(&translator->told, attributes))) {
-        translator->told = *attributes;
-        translator->told.base.n_unknown_fields = 0;
-        translator->told.base.unknown_fields = NULL;
-        translator->is_told = true;
+        told_set(translator, attributes);
         state_save_or_say(translator);
     }
     if (reply)
