@@ -5,7 +5,7 @@
 
 mkdir -p "elsewhere/some where"
 cp -r "$BUILD/bin" "$BUILD/libexec" "$BUILD/lib" "elsewhere/some where"
-ln -s "../work/elsewhere/some where/bin/hirsel" "$WORK/command"
+ln -s "../${WORK##*/}/elsewhere/some where/bin/hirsel" "$WORK/command"
 program='hirsel settrans -c greet hello && cat greet && rm greet'
 for command in "$WORK/elsewhere/some where/bin/hirsel" "./elsewhere/some where/bin/hirsel" ./command; do
     prints "as $command" 'Hello, world!' env PATH="$WORK/elsewhere/some where/bin:$PATH" "$command" run -- sh -c "$program"

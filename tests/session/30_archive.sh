@@ -205,7 +205,7 @@ status_is 'mv out of it copies and then fails to remove' 1 in_session mv "$node/
 prints 'mv out of it left a copy' private cat "$WORK/moved_out"
 
 ln -s odd.node/odd/deep host_link
-ln -s ../work/./odd.node/odd/to_folder/.. host_link2
+ln -s "../${WORK##*/}/./odd.node/odd/to_folder/.." host_link2
 prints 'through a host symlink' 1000000 in_session tail -n 1 host_link/hard
 prints 'through a host symlink and ..' 1000000 in_session tail -n 1 host_link/../big
 prints 'through two kinds of symlinks' 'deeper' in_session ls host_link/../to_folder
