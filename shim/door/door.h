@@ -9,6 +9,7 @@
 #include "shim/core/calls.h"
 #include "shim/core/core.h"
 #include "shim/core/lane.h"
+#include "shim/core/text.h"
 #include "shim/core/walk.h"
 
 /* In the file's own data and not in .bss: a mapping less at every exec. */
@@ -78,6 +79,12 @@ enum text_finding {
 };
 /* Compare a path's components with the table, and look where a relative path with ".." starts. */
 enum text_finding text_find(const struct view *view, int directory, const char *path) HIDDEN;
+
+/* Whether a component is called as the reserved root is. */
+static inline bool is_reserved(const char *component, size_t length)
+{
+    return text_equal(component, length, RESERVED_ROOT + 1, sizeof RESERVED_ROOT - 2);
+}
 
 /* Whether the last component of `path` is called as a directory on the way to some entry, or, with
  * `entries`, as an entry. */

@@ -140,6 +140,21 @@ long getcwd_call(long number, const long arguments[6])
     return result;
 }
 
+/* Put the name where the walk stands over the kernel's text, `got` bytes that are there already.
+ * Its length, or -errno. */
+static long link_write(struct walk *walk, char *text, size_t size, size_t got)
+{
+    const char *name = walk->name_length == 0 ? "/" : walk->name;
+    size_t length = text_length(name) < size ? text_length(name) : size;
+    long result = the_shim.caller.write(&the_shim.caller, text, name, length);
+    if (result == 0 && length < got) {
+        /* Some take what is behind as ended by the NUL that they put there before. */
+        bytes_clear(walk->todo, got - length);
+        result = the_shim.caller.write(&the_shim.caller, text + length, walk->todo, got - length);
+    }
+    return result < 0 ? result : (long)length;
+}
+
 long link_translate(int directory, const char *path, char *text, size_t size, long length)
 {
     const struct core *core = &the_shim.core;
@@ -182,22 +197,8 @@ long link_translate(int directory, const char *path, char *text, size_t size, lo
             lane_call(SYS_readlinkat, descriptor, (long)"", (long)walk->todo, PATH_LIMIT, 0);
         if (whole > 0 && whole < PATH_LIMIT) {
             walk->todo[whole] = '\0';
-            if (walk_from_host(walk, walk->todo, (size_t)whole) == 0) {
-                const char *name = walk->name_length == 0 ? "/" : walk->name;
-                size_t name_length = text_length(name);
-                if (name_length > size)
-                    name_length = size;
-                length = the_shim.caller.write(&the_shim.caller, text, name, name_length);
-                if (length == 0)
-                    length = (long)name_length;
-                /* The kernel's longer text is there already: some take what is behind as ended by
-                 * the NUL that they put there before. */
-                if (length >= 0 && name_length < got) {
-                    bytes_clear(walk->todo, got - name_length);
-                    the_shim.caller.write(&the_shim.caller, text + name_length, walk->todo,
-                                          got - name_length);
-                }
-            }
+            if (walk_from_host(walk, walk->todo, (size_t)whole) == 0)
+                length = link_write(walk, text, size, got);
         }
         scratch_give(&hold, walk, sizeof *walk);
     }

@@ -129,13 +129,13 @@ static long path_again(long number, const long arguments[6], const struct call_s
     return path_slow(number, arguments);
 }
 
-/* Whether it is the session's answer, too, that nothing is there (`result`, -ENOENT or -ENOTDIR):
- * the kernel went the session's way, or as far as that goes, and no symlink is at its end. */
+/* Whether it is the session's answer, too, that nothing is there (`result`): the kernel went the
+ * session's way, or as far as that goes, and no symlink is at its end. */
 static bool missing_stands(const struct view *view, int directory, const char *path, bool clear,
                            bool follow, long result)
 {
     struct stat status;
-    if (missing_is_doubtful(view, directory, path))
+    if (result == -ELOOP || missing_is_doubtful(view, directory, path))
         return false;
     long way = clear ? 1 : way_look(view, directory, path);
     return way == result ||
@@ -160,11 +160,10 @@ static long shadowed_stat(long number, const long arguments[6], const struct cal
     bool clear = way_is_clear(view, directory, path);
     if (!clear && text_find(view, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
-    if (result < 0) {
-        return result != -ELOOP && missing_stands(view, directory, path, clear, false, result)
+    if (result < 0)
+        return missing_stands(view, directory, path, clear, false, result)
                    ? result
                    : path_slow(number, arguments);
-    }
     struct looks looks = looks_of(number, status);
     if (S_ISLNK(looks.mode) && call_follows(number, arguments)) {
         if (!target_is_plain(view, directory, path))
@@ -222,7 +221,7 @@ static __attribute__((noinline)) long shadowed_call(long number, const long argu
     if (!clear && text_find(view, directory, path) == TEXT_TABLE)
         return path_slow(number, arguments);
     if (result < 0 && error_is_doubtful(result))
-        return result != -ELOOP && missing_stands(view, directory, path, clear, follow, result)
+        return missing_stands(view, directory, path, clear, follow, result)
                    ? result
                    : path_slow(number, arguments);
     if (!(follow ? target_is_plain(view, directory, path)
@@ -241,9 +240,9 @@ long fchdir_call(long number, const long arguments[6])
 
 long unshare_call(long number, const long arguments[6])
 {
-    /* The kernel parts the directories with any of these. */
     if (number == SYS_unshare && (arguments[0] & CLONE_FILES))
         list_part();
+    /* The kernel parts the directories with any of these. */
     if (number == SYS_setns || (arguments[0] & (CLONE_FS | CLONE_NEWNS | CLONE_NEWUSER)))
         ways_parted();
     long result = call_plain(number, arguments);

@@ -60,7 +60,7 @@ struct text text_read_exactly(const char *path)
 
 /* Valgrind's client request RUNNING_ON_VALGRIND (its manual, "The client request mechanism"): these
  * instructions do nothing on a processor. */
-bool text_watched(void)
+bool valgrind_runs(void)
 {
     volatile uint64_t request[6] = {0x1001};
     uint64_t answer = 0;

@@ -19,7 +19,7 @@ uint64_t text_number(const char *text, size_t length) __attribute__((visibility(
 /* Of the text with a slash behind it. */
 uint64_t text_number_slash(const char *text, size_t length) __attribute__((visibility("hidden")));
 /* Whether this runs in valgrind(1), which finds fault with what is read behind a text's end. */
-bool text_watched(void) __attribute__((visibility("hidden")));
+bool valgrind_runs(void) __attribute__((visibility("hidden")));
 
 /* ---- for text_read alone ---- */
 

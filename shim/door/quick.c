@@ -9,9 +9,8 @@
 #include "shim/core/scratch.h"
 #include "shim/core/text.h"
 #include "shim/door/door.h"
+#include "shim/door/path_text.h"
 #include "shim/door/ways.h"
-
-enum { PAGE = 4096 };
 
 /* symlinkat reads its first path, and fails on the empty second one before anything is looked up.
  */
@@ -34,7 +33,7 @@ long path_check(const char *path)
         return path_check_exactly(path);
     for (size_t length = 0; length < PATH_LIMIT;) {
         const char *at = path + length;
-        size_t rest = PAGE - ((uintptr_t)at & (PAGE - 1));
+        size_t rest = TEXT_PAGE - ((uintptr_t)at & (TEXT_PAGE - 1));
         /* A page can be read or not; a word of its own end stands for its last bytes. */
         if (!word_is_there(rest < sizeof(uint64_t) ? at + rest - sizeof(uint64_t) : at))
             return -EFAULT;
@@ -130,7 +129,7 @@ enum text_finding text_find(const struct view *view, int directory, const char *
                 up = true;
                 continue;
             }
-            if (text_equal(component, length, RESERVED_ROOT + 1, sizeof RESERVED_ROOT - 2))
+            if (is_reserved(component, length))
                 return TEXT_TABLE;
         }
         if (table != NULL && table_names(table, component, length) &&

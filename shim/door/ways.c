@@ -17,11 +17,11 @@ enum { WAYS = 128 };
 
 /* In ticks of the time stamp counter: 80 ms at 3.3 GHz. A bound, not a clock. */
 #define WAY_LIFETIME (1ull << 28)
-/* STATX_MNT_ID_UNIQUE, which older headers do not have. */
-#define MOUNT_NUMBER 0x4000u
-
 /* Of what was taught, 10 s: to learn it anew a confined program has to ask. */
 #define WAY_LIFETIME_TAUGHT (1ull << 35)
+
+/* STATX_MNT_ID_UNIQUE, which older headers do not have. */
+#define MOUNT_NUMBER 0x4000u
 
 static struct {
     /* What every call reads comes first: a line of the cache. */
@@ -342,9 +342,14 @@ static void way_learn(uint64_t number)
     __atomic_store_n(&way->check, way_check(number, now), __ATOMIC_RELAXED);
 }
 
+static inline struct text path_read(const char *path)
+{
+    return text_read(path, memory.watched);
+}
+
 void way_learn_directory(const struct view *view, int directory, const char *path)
 {
-    struct text text = text_read(path, memory.watched);
+    struct text text = path_read(path);
     uint64_t number = text.number;
     if (text.length == 0)
         return;
@@ -369,7 +374,7 @@ static bool walk_was_plain(const struct walk *walk)
 void way_learn_walk(const struct view *view, int directory, const char *path,
                     const struct walk *walk)
 {
-    struct text text = text_read(path, memory.watched);
+    struct text text = path_read(path);
     if (!view->shadows || !walk_was_plain(walk) || text.length == 0)
         return;
     if (way_walked(walk, &text, !walk->missing) > 0)
@@ -385,8 +390,7 @@ static bool text_is_named(const struct space_snapshot *table, const char *path)
         size_t length = 0;
         while (at[length] != '/' && at[length] != '\0')
             length++;
-        if (length > 0 && (table_names(table, at, length) ||
-                           text_equal(at, length, RESERVED_ROOT + 1, sizeof RESERVED_ROOT - 2)))
+        if (length > 0 && (table_names(table, at, length) || is_reserved(at, length)))
             return true;
         at += length + (at[length] == '/');
     }
@@ -396,7 +400,7 @@ static bool text_is_named(const struct space_snapshot *table, const char *path)
 void way_learn_end(const struct view *view, int directory, const char *path,
                    const struct walk *walk)
 {
-    struct text text = text_read(path, memory.watched);
+    struct text text = path_read(path);
     /* The walk did not see where the rest would lead; what no entry is called like leads to none.
      */
     if (view->shadows && walk_was_plain(walk) && text.way > 0 &&
@@ -413,7 +417,7 @@ static bool text_ends(const char *text, size_t length, const char *end, size_t e
 void way_teach(const struct view *view, const char *path, const char *whole,
                const struct walk *walk, bool found)
 {
-    struct text text = text_read(path, memory.watched);
+    struct text text = path_read(path);
     size_t length = text.length, way = way_walked(walk, &text, found);
     bool direct = text_equal(walk->host, walk->host_length, whole, text_length(whole));
     bool follow = (walk->options & WALK_FOLLOW) != 0;
@@ -450,13 +454,12 @@ void way_teach_name(const struct view *view, char *path, size_t length, bool fol
 /* Of what begins with a dot: whether it is ".", ".." or the reserved root's name. */
 static bool last_is_odd(const char *last, size_t length)
 {
-    return length == 1 || (length == 2 && last[1] == '.') ||
-           text_equal(last, length, RESERVED_ROOT + 1, sizeof RESERVED_ROOT - 2);
+    return length == 1 || (length == 2 && last[1] == '.') || is_reserved(last, length);
 }
 
 bool way_is_clear(const struct view *view, int directory, const char *path)
 {
-    struct text text = text_read(path, memory.watched);
+    struct text text = path_read(path);
     const char *last = path + text.way;
     size_t length = text.length - text.way;
     if (view->table == NULL || length == 0 || (last[0] == '.' && last_is_odd(last, length)) ||
@@ -482,7 +485,7 @@ static uint64_t plain_number(const struct view *view, int directory, const char 
 long way_look(const struct view *view, int directory, const char *path)
 {
     char parent[512];
-    struct text text = text_read(path, memory.watched);
+    struct text text = path_read(path);
     if (text.way >= sizeof parent)
         return -ELOOP;
     if (text.way == 0 || (text.way == 1 && path[0] == '/'))
@@ -502,7 +505,7 @@ long way_look(const struct view *view, int directory, const char *path)
 
 void way_learn_direct(const struct view *view, int directory, const char *path)
 {
-    struct text text = text_read(path, memory.watched);
+    struct text text = path_read(path);
     if (text.way > 0)
         way_learn(plain_number(view, directory, path, &text));
 }
@@ -531,7 +534,7 @@ bool way_starts_present(const struct view *view, int directory)
 
 static uint64_t target_number(const struct view *view, int directory, const char *path)
 {
-    return way_number(view, WAY_FOLLOWED, directory, path, text_read(path, memory.watched).length);
+    return way_number(view, WAY_FOLLOWED, directory, path, path_read(path).length);
 }
 
 bool target_is_known(const struct view *view, int directory, const char *path)
@@ -568,7 +571,7 @@ bool text_is_watched(void)
 
 void ways_start(void)
 {
-    memory.watched = text_watched();
+    memory.watched = valgrind_runs();
     memory.process = (int)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 }
 
